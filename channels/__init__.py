@@ -1,0 +1,1 @@
+"""The core: what a message, a channel and an error are, and how a channel runs."""

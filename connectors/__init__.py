@@ -1,0 +1,1 @@
+"""Input and output: one protocol a file; no connector knows another."""

@@ -1,0 +1,1 @@
+"""The LOINC subset of the French biology circuit."""

@@ -1,0 +1,1 @@
+"""Code tables, and how they are read."""
