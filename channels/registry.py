@@ -1,0 +1,79 @@
+"""Names of connectors, transforms and formats, and where their code is.
+
+Code is imported when a channel needs it, so a node that only routes stays small. Other distributions add names
+through the entry-point groups ``vaguemestre.sources``, ``.destinations``, ``.lookups`` and ``.transforms``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from channels.errors import ConfigError, UnknownNameError
+
+SOURCES = {
+    "mllp": "connectors.mllp:MllpSource",
+    "file": "connectors.file:FileSource",
+    "http": "connectors.http:HttpSource",
+    "sftp": "connectors.sftp:SftpSource",
+    "amqp": "connectors.amqp:AmqpSource",
+}
+DESTINATIONS = {
+    "mllp": "connectors.mllp:MllpDestination",
+    "file": "connectors.file:FileDestination",
+    "http": "connectors.http:HttpDestination",
+    "sftp": "connectors.sftp:SftpDestination",
+    "amqp": "connectors.amqp:AmqpDestination",
+}
+LOOKUPS: dict[str, str] = {}
+TRANSFORMS = {
+    "set": "transforms.steps:Set",
+    "copy": "transforms.steps:Copy",
+    "delete": "transforms.steps:Delete",
+    "codes": "transforms.codes:Codes",
+    "when": "transforms.steps:When",
+    "charset": "transforms.steps:Charset",
+    "xslt": "transforms.xslt:Xslt",
+    "ins.withhold_unverified": "transforms.ins:withhold_unverified",
+    "cda.cr_bio": "transforms.cda:cr_bio",
+}
+FORMATS = {"hl7v2": "transforms.er7:FORMAT"}
+MATCHER = "transforms.match:Match"
+TABLES = "mappings:Tables"
+
+_KINDS = {"source": SOURCES, "destination": DESTINATIONS, "lookup": LOOKUPS, "transform": TRANSFORMS, "format": FORMATS}
+
+
+@cache
+def names(kind: str) -> dict[str, str]:
+    """All names of one kind (``source``, ``destination``, ``lookup``, ``transform``, ``format``) -> ``module:Name``."""
+    found = dict(_KINDS[kind])
+    for point in entry_points(group=f"vaguemestre.{kind}s"):
+        found.setdefault(point.name, point.value)
+    return found
+
+
+def load(target: str) -> Any:
+    """The object at ``module:Name``. Raises ConfigError when its extra is not installed."""
+    module, _, name = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{target} needs the package {error.name!r}, which is not installed") from error
+
+
+def find(kind: str, name: str) -> Any:
+    """The connector, transform or format of this name. Raises UnknownNameError with the nearest name."""
+    known = names(kind)
+    if name not in known:
+        raise UnknownNameError(f"no {kind} is called {name!r}{suggestion(name, known)}")
+    return load(known[name])
+
+
+def suggestion(name: str, known: Any) -> str:
+    """``; did you mean 'mllp'?`` when one of ``known`` looks like ``name``, else ``""``."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
