@@ -12,7 +12,9 @@
     ├── DeliveryError          the destination did not take the message
     │   ├── Undelivered        no answer, or "not now": send again
     │   └── Refused            the answer was no: do not send again
-    └── StoreError             the journal cannot be written: stop receiving
+    ├── StoreError             the journal cannot be written: stop receiving
+    │   └── QueueFull          a destination's queue is at its limit: send again later
+    └── WorkerError            a worker process died or was too slow: try again
 
 Texts name a place and a rule, never a field's value: values stay in the journal.
 
@@ -146,5 +148,15 @@ class Refused(DeliveryError):
 
 class StoreError(VaguemestreError):
     """The journal cannot be written: refuse and stop receiving until it can."""
+
+    retry = True
+
+
+class QueueFull(StoreError):
+    """A destination's queue is at its limit and its channel says to refuse: the sender keeps the message."""
+
+
+class WorkerError(VaguemestreError):
+    """A worker process died, or took longer than it may: the same message is tried again."""
 
     retry = True

@@ -1,0 +1,222 @@
+"""One segment file of the journal: a SQLite database that one process writes.
+
+A message costs one short row, its body and a row of ``pending`` per destination; a delivery that went well costs one
+row and removes the pending one. ``pending`` is only as long as the queues, so a start reads what waits and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import apsw
+import zstandard
+
+from channels.journal.keys import Sealer
+from channels.journal.records import Attempt, Delivery, Record
+from channels.message import Message
+
+_SCHEMA = """
+CREATE TABLE message(
+  id INTEGER PRIMARY KEY, received REAL NOT NULL, channel TEXT NOT NULL, kind TEXT NOT NULL, control_id TEXT NOT NULL,
+  sender TEXT NOT NULL, format TEXT NOT NULL, charset TEXT NOT NULL, size INTEGER NOT NULL,
+  identity INTEGER NOT NULL, digest INTEGER NOT NULL, parents TEXT, refusal TEXT);
+CREATE TABLE body(id INTEGER PRIMARY KEY, form INTEGER NOT NULL, data BLOB NOT NULL, attributes BLOB);
+CREATE TABLE facet(hash INTEGER NOT NULL, message INTEGER NOT NULL);
+CREATE TABLE pending(route TEXT NOT NULL, message INTEGER NOT NULL, lanes, PRIMARY KEY(route, message)) WITHOUT ROWID;
+CREATE TABLE delivery(
+  message INTEGER NOT NULL, route TEXT NOT NULL, state TEXT NOT NULL, time REAL NOT NULL, attempts INTEGER NOT NULL,
+  place TEXT NOT NULL, code TEXT NOT NULL, problem TEXT NOT NULL, reference TEXT NOT NULL,
+  PRIMARY KEY(message, route)) WITHOUT ROWID;
+CREATE TABLE content(message INTEGER NOT NULL, route TEXT NOT NULL, role TEXT NOT NULL, form INTEGER NOT NULL,
+  data BLOB NOT NULL, PRIMARY KEY(message, route, role)) WITHOUT ROWID;
+CREATE TABLE attempt(message INTEGER NOT NULL, route TEXT NOT NULL, number INTEGER NOT NULL, time REAL NOT NULL,
+  problem TEXT NOT NULL);
+CREATE INDEX attempt_message ON attempt(message);
+"""
+_SEAL = """
+CREATE INDEX IF NOT EXISTS facet_hash ON facet(hash);
+CREATE INDEX IF NOT EXISTS message_control_id ON message(control_id);
+CREATE INDEX IF NOT EXISTS message_received ON message(received);
+"""
+_DEAD = "CREATE INDEX delivery_dead ON delivery(route, message) WHERE state IN ('refused', 'failed', 'expired')"
+
+_RAW, _ZSTD = 0, 1
+_COMPRESS_UP_TO = 131_072
+"""Larger bodies are documents in base64: compressing them costs more than it saves."""
+
+_compressor = zstandard.ZstdCompressor(level=1, write_content_size=True)
+_decompressor = zstandard.ZstdDecompressor()
+
+
+def pack_lanes(lanes: tuple[int, ...]) -> int | bytes:
+    """One lane as a number, several as bytes."""
+    return lanes[0] if len(lanes) == 1 else struct.pack(f"<{len(lanes)}q", *lanes)
+
+
+def unpack_lanes(value: int | bytes) -> tuple[int, ...]:
+    """The lanes back."""
+    return (value,) if isinstance(value, int) else struct.unpack(f"<{len(value) // 8}q", value)
+
+
+def _shrink(data: bytes) -> tuple[int, bytes]:
+    if len(data) > _COMPRESS_UP_TO:
+        return _RAW, data
+    return _ZSTD, _compressor.compress(data)
+
+
+def _grow(form: int, data: bytes) -> bytes:
+    return _decompressor.decompress(data) if form == _ZSTD else data
+
+
+def connect(path: Path, *, write: bool = False) -> apsw.Connection:
+    """A connection to a segment or to the catalog: safe to lose power at any time when it writes."""
+    if not write:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(5000)
+        return connection
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(5000)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.execute("PRAGMA journal_size_limit=67108864")
+    return connection
+
+
+class Segment:
+    """One file. Only the journal's writer calls the methods that write; they do not commit."""
+
+    def __init__(self, path: Path, sealer: Sealer, *, write: bool = False) -> None:
+        """Open the file, and make it when it is new and ``write``. Raises apsw.Error."""
+        self.path, self.sealer = path, sealer
+        self.db = connect(path, write=write)
+        if write and not self.db.execute("SELECT 1 FROM sqlite_schema WHERE name='message'").fetchone():
+            with self.db:
+                self.db.execute(_SCHEMA)
+                self.db.execute(_DEAD)
+
+    def close(self) -> None:
+        """Close the file; the last writer also empties the WAL."""
+        self.db.close()
+
+    # writing, inside the journal's transaction
+
+    def insert(self, records: Iterable[Record]) -> None:
+        """Write messages, their bodies, facets and pending deliveries."""
+        messages, bodies, facets, pending = [], [], [], []
+        seal = self.sealer.seal
+        for record in records:
+            message = record.message
+            number = message.id
+            messages.append(
+                (
+                    number,
+                    message.received,
+                    record.channel,
+                    message.kind,
+                    message.control_id,
+                    message.sender,
+                    message.format,
+                    message.charset,
+                    len(message.body),
+                    record.identity,
+                    record.digest,
+                    json.dumps(message.parents) if message.parents else None,
+                    json.dumps(record.refusal) if record.refusal else None,
+                )
+            )
+            place = b"b%d" % number
+            form, data = _shrink(message.body)
+            attributes = seal(json.dumps(dict(message.attributes)).encode(), b"a%d" % number) if message.attributes else None
+            bodies.append((number, form, seal(data, place), attributes))
+            for one in record.facets:
+                facets.append((one, number))
+            if record.routes:
+                lanes = pack_lanes(record.lanes)
+                for route in record.routes:
+                    pending.append((route, number, lanes))
+        many = self.db.executemany
+        many("INSERT INTO message VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)", messages)
+        many("INSERT INTO body VALUES(?,?,?,?)", bodies)
+        if facets:
+            many("INSERT INTO facet VALUES(?,?)", facets)
+        if pending:
+            many("INSERT INTO pending VALUES(?,?,?)", pending)
+
+    def settle(self, deliveries: list[Delivery]) -> None:
+        """Write how deliveries ended and take them out of ``pending``."""
+        rows = [(d.message, d.route, d.state, d.time, d.attempts, d.place, d.code, d.problem, d.reference) for d in deliveries]
+        self.db.executemany("INSERT OR REPLACE INTO delivery VALUES(?,?,?,?,?,?,?,?,?)", rows)
+        self.db.executemany("DELETE FROM pending WHERE route=? AND message=?", [(d.route, d.message) for d in deliveries])
+        contents = []
+        for one in deliveries:
+            for role, data in (("sent", one.sent), ("answer", one.answer)):
+                if data:
+                    form, small = _shrink(data)
+                    sealed = self.sealer.seal(small, _content_place(one.message, one.route, role))
+                    contents.append((one.message, one.route, role, form, sealed))
+        if contents:
+            self.db.executemany("INSERT OR REPLACE INTO content VALUES(?,?,?,?,?)", contents)
+
+    def note(self, attempts: list[Attempt]) -> None:
+        """Write failed attempts."""
+        rows = [(one.message, one.route, one.number, one.time, one.problem) for one in attempts]
+        self.db.executemany("INSERT INTO attempt VALUES(?,?,?,?,?)", rows)
+
+    def add_indexes(self) -> None:
+        """Make searches in a sealed segment quick. Its own transaction; seconds for a large file, off the event loop."""
+        self.db.execute(_SEAL)
+
+    # reading
+
+    def last_id(self) -> int:
+        """The highest message number, 0 when there is none."""
+        return int(self.db.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()[0])
+
+    def pending(self, route: str, after: int, limit: int) -> list[tuple[int, tuple[int, ...]]]:
+        """What waits for a destination: (message, lanes) above ``after``, in order."""
+        rows = self.db.execute(
+            "SELECT message, lanes FROM pending WHERE route=? AND message>? ORDER BY message LIMIT ?", (route, after, limit)
+        )
+        return [(number, unpack_lanes(lanes)) for number, lanes in rows]
+
+    def waiting(self) -> dict[str, int]:
+        """Pending deliveries, counted by route."""
+        return dict(self.db.execute("SELECT route, count(*) FROM pending GROUP BY route"))
+
+    def recent(self, limit: int) -> Iterator[tuple[int, str, float, int, int, str | None]]:
+        """The latest accepted and refused messages: (id, channel, received, identity, digest, refusal), newest first."""
+        return self.db.execute(
+            "SELECT id, channel, received, identity, digest, refusal FROM message WHERE identity != 0 ORDER BY id DESC LIMIT ?",
+            (limit,),
+        )
+
+    def load(self, number: int) -> Message | None:
+        """A message with its body."""
+        row = self.db.execute(
+            "SELECT body.form, body.data, body.attributes, format, charset, kind, control_id, sender, received, parents "
+            "FROM message JOIN body USING(id) WHERE id=?",
+            (number,),
+        ).fetchone()
+        if row is None:
+            return None
+        form, data, attributes, format_, charset, kind, control_id, sender, received, parents = row
+        known = json.loads(self.sealer.open(attributes, b"a%d" % number)) if attributes else {}
+        body = _grow(form, self.sealer.open(data, b"b%d" % number))
+        return Message(
+            body, format_, charset, kind, control_id, sender, received, number, tuple(json.loads(parents or "[]")), known
+        )
+
+    def content(self, number: int, route: str, role: str) -> bytes:
+        """The bytes sent (``sent``) or answered (``answer``) that were kept for a delivery; empty when none were."""
+        row = self.db.execute(
+            "SELECT form, data FROM content WHERE message=? AND route=? AND role=?", (number, route, role)
+        ).fetchone()
+        return _grow(row[0], self.sealer.open(row[1], _content_place(number, route, role))) if row else b""
+
+
+def _content_place(number: int, route: str, role: str) -> bytes:
+    return f"{role}{number}{route}".encode()

@@ -1,0 +1,184 @@
+"""All channels of a site: start, stop, reload by difference, health, housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from channels.errors import ConfigError
+from channels.journal import Journal, MasterKeys
+from channels.loader import LoadedSite, load_site
+from channels.plan import changes, dump_site
+from channels.runtime import ChannelRuntime
+from channels.site import JournalSettings
+from channels.workers import Workers
+
+log = structlog.get_logger()
+
+_HOUSEKEEPING = 60.0
+
+
+def master_keys(settings: JournalSettings, directory: Path) -> MasterKeys | None:
+    """The keys that ``site.yaml`` names; None when the journal is in clear. Raises ConfigError."""
+    if settings.key is not None:
+        return MasterKeys.read(settings.key.get_secret_value())
+    if settings.key_file is not None:
+        return MasterKeys.load(directory / settings.key_file)
+    return None
+
+
+def journal_of(loaded: LoadedSite) -> Journal:
+    """The journal that a site's settings describe, not open yet."""
+    settings = loaded.site.journal
+    return Journal(
+        loaded.directory / settings.directory,
+        master_keys(settings, loaded.directory),
+        segment_size=settings.segment_size,
+        segment_age=settings.segment_age,
+    )
+
+
+class Supervisor:
+    """The running engine: one journal, one set of workers, the channels."""
+
+    def __init__(self, loaded: LoadedSite) -> None:
+        """loaded: a site without faults."""
+        self.loaded = loaded
+        self.journal = journal_of(loaded)
+        self.workers = Workers(loaded.directory, loaded.site.workers)
+        self.channels: dict[str, ChannelRuntime] = {}
+        self.broken: dict[str, str] = {}
+        self.started = 0.0
+        self._house: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()
+        self._pauses: set[asyncio.Task[None]] = set()
+
+    async def start(self, who: str = "engine") -> None:
+        """Open the journal and start every enabled channel. Raises ConfigError, StoreError or OSError; stops what it began."""
+        self.journal.on_health = self._journal_health
+        self.journal.open()
+        try:
+            waiting = self.journal.waiting()
+            for channel in self.loaded.channels.values():
+                if channel.enabled:
+                    await self._start_channel(self.loaded, channel.channel, waiting)
+        except BaseException:
+            await self.stop()
+            raise
+        self._remember(self.loaded, who, "start")
+        self.started = time.time()
+        self._house = asyncio.create_task(self._keep_house(), name="housekeeping")
+        log.info("engine started", channels=len(self.channels))
+
+    async def _start_channel(self, loaded: LoadedSite, name: str, waiting: dict[str, int]) -> None:
+        runtime = ChannelRuntime(loaded.channels[name], loaded, self.journal, self.workers)
+        remembered = self.journal.recent(runtime.edge.remember)
+        runtime.edge.restore(
+            (number, received, identity, digest, refusal)
+            for number, channel, received, identity, digest, refusal in reversed(remembered)
+            if channel == name
+        )
+        self.channels[name] = runtime
+        await runtime.start(waiting, set(self.journal.catalog.holds()))
+        log.info("channel started", channel=name)
+
+    async def stop(self) -> None:
+        """Stop receiving, let deliveries under way end, write everything, close."""
+        if self._house is not None:
+            self._house.cancel()
+            await asyncio.gather(self._house, return_exceptions=True)
+        within = self.loaded.site.stop_within
+        await asyncio.gather(*(runtime.stop(within) for runtime in self.channels.values()))
+        self.channels.clear()
+        await self.workers.stop()
+        await self.journal.close()
+        log.info("engine stopped")
+
+    async def reload(self, who: str = "engine", why: str = "") -> list[str]:
+        """Read the site again; only changed channels drain and restart. Returns what changed, in words.
+
+        Raises:
+            ConfigError: the new files have faults; everything runs on as before.
+        """
+        async with self._changing:
+            loaded = load_site(self.loaded.directory)
+            if dump_site(loaded) == dump_site(self.loaded):
+                return []
+            words = changes(self.loaded, loaded)
+            changed = self._changed(loaded)
+            within = loaded.site.stop_within
+            await asyncio.gather(*(self.channels.pop(name).stop(within) for name in changed if name in self.channels))
+            await self.workers.reload()
+            await self.journal.flushed()
+            waiting = self.journal.waiting()
+            old, self.loaded = self.loaded, loaded
+            for name in sorted(changed):
+                self.broken.pop(name, None)
+                if name in loaded.channels and loaded.channels[name].enabled:
+                    await self._restart(loaded, old, name, waiting)
+            self._remember(loaded, who, why)
+            log.info("configuration applied", changed=sorted(changed))
+            return words
+
+    async def _restart(self, loaded: LoadedSite, old: LoadedSite, name: str, waiting: dict[str, int]) -> None:
+        """Start a changed channel; when it cannot start (a port in use), say so and keep the others running."""
+        try:
+            await self._start_channel(loaded, name, waiting)
+        except (OSError, ConfigError) as error:
+            self.broken[name] = str(error)
+            log.error("channel could not start", channel=name, error=str(error))
+            with contextlib.suppress(OSError, ConfigError):
+                await self.channels.pop(name).stop(0.0)
+
+    def _changed(self, loaded: LoadedSite) -> set[str]:
+        """Channels to restart: their file, or something that they share, is not what it was."""
+        if loaded.shared_fingerprint != self.loaded.shared_fingerprint:
+            return set(self.loaded.channels) | set(loaded.channels)
+        before, after = self.loaded.fingerprints, loaded.fingerprints
+        return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+
+    def _remember(self, loaded: LoadedSite, who: str, why: str) -> None:
+        latest = self.journal.catalog.configurations(1)
+        files = dump_site(loaded)
+        if not latest or latest[0][4] != json.loads(json.dumps(files)):
+            self.journal.catalog.applied(who, why, files)
+
+    # health
+
+    def _journal_health(self, healthy: bool) -> None:  # noqa: FBT001  # a callback of the journal
+        for runtime in self.channels.values():
+            task = asyncio.get_running_loop().create_task(runtime.pause(paused=not healthy))
+            self._pauses.add(task)
+            task.add_done_callback(self._pauses.discard)
+
+    @property
+    def ready(self) -> bool:
+        """True when every enabled channel receives and the journal can be written."""
+        return bool(self.started) and self.journal.healthy and not self.broken
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING)
+            await self.journal.housekeeping(self.loaded.site.journal.retention)
+
+    def state(self) -> dict[str, Any]:
+        """The whole engine for operators."""
+        return {
+            "site": self.loaded.site.site,
+            "started": self.started,
+            "ready": self.ready,
+            "journal": {
+                "healthy": self.journal.healthy,
+                "commits": self.journal.commits,
+                "messages": self.journal.committed,
+                "commit_seconds": self.journal.commit_seconds,
+            },
+            "broken": dict(self.broken),
+            "channels": [runtime.state() for runtime in self.channels.values()],
+        }
