@@ -71,7 +71,7 @@ class ChannelRuntime:
         self._withdrawn: set[int] = set()
         self._slots: list[_Slot] = []
         self._turns: set[asyncio.Task[None]] = set()
-        self._route_names: tuple[str, ...] = ()
+        self._route_names = tuple(f"{self.name}/{model.name}" for model in channel.destinations)
 
     # life
 
@@ -88,7 +88,6 @@ class ChannelRuntime:
             lanes = Lanes(route_name, model, self._journal, waiting.get(route_name, 0))
             lanes.held = route_name in held
             self.routes[model.name] = Route(self.channel, model, destination, lanes)
-        self._route_names = tuple(route.name for route in self.routes.values())
         for route in self.routes.values():
             await route.destination.start()
             count = 1 if route.model.order == "strict" else route.model.parallel

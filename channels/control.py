@@ -1,0 +1,165 @@
+"""The control socket: how the commands speak to a running engine.
+
+One JSON object a line, each way: ``{"do": "hold", "route": "adt-fanout/dpi", "who": …}`` is answered ``{"result": …}`` or
+``{"error": "…"}``. The socket file belongs to the engine's user and to nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from channels.errors import ConfigError, VaguemestreError
+from channels.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+_LINE = 1_000_000
+
+
+class ControlServer:
+    """Answers the commands of operators on this machine."""
+
+    def __init__(self, supervisor: Supervisor, path: Path) -> None:
+        """path: of the socket file; a stale one is replaced."""
+        self._supervisor, self._path = supervisor, path
+        self._server: asyncio.Server | None = None
+        self._commands: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
+            "state": self._state,
+            "hold": self._hold,
+            "release": self._release,
+            "skip": self._skip,
+            "replay": self._replay,
+            "reload": self._reload,
+        }
+
+    async def start(self) -> None:
+        """Listen. Raises ConfigError when the path cannot be used."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.unlink(missing_ok=True)
+        mask = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=_LINE)
+        except OSError as error:
+            raise ConfigError(f"the control socket {self._path} cannot be made: {error.strerror or error}") from error
+        finally:
+            os.umask(mask)
+
+    async def stop(self) -> None:
+        """Close and remove the socket."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            request = json.loads(line)
+            command = self._commands[request["do"]]
+        except (ValueError, KeyError, TypeError):
+            return {"error": "not a command"}
+        try:
+            return {"result": await command(request)}
+        except VaguemestreError as error:
+            return {"error": str(error)}
+        except KeyError as error:
+            return {"error": f"missing or unknown: {error.args[0]}"}
+
+    def _audit(self, request: dict[str, Any], thing: str, detail: str = "") -> None:
+        self._supervisor.journal.catalog.audit(str(request.get("who", "?")), request["do"], thing, detail)
+
+    async def _state(self, request: dict[str, Any]) -> Any:
+        return self._supervisor.state()
+
+    def _lanes(self, route: str) -> Any:
+        channel, _, name = route.partition("/")
+        try:
+            return self._supervisor.channels[channel].routes[name].lanes
+        except KeyError:
+            raise ConfigError(f"no destination is called {route}") from None
+
+    async def _hold(self, request: dict[str, Any]) -> Any:
+        lanes = self._lanes(request["route"])
+        self._supervisor.journal.catalog.hold(request["route"], str(request.get("who", "?")), str(request.get("why", "")))
+        self._audit(request, request["route"], str(request.get("why", "")))
+        lanes.held = True
+        return lanes.state()
+
+    async def _release(self, request: dict[str, Any]) -> Any:
+        lanes = self._lanes(request["route"])
+        self._supervisor.journal.catalog.release(request["route"])
+        self._audit(request, request["route"])
+        lanes.release()
+        return lanes.state()
+
+    async def _skip(self, request: dict[str, Any]) -> Any:
+        channel, _, name = str(request["route"]).partition("/")
+        self._lanes(request["route"])
+        number = int(request["message"])
+        skipped = self._supervisor.channels[channel].skip(name, number, str(request.get("why", "skipped by an operator")))
+        if not skipped:
+            raise ConfigError(f"message {number} does not wait for {request['route']}, or is being sent right now")
+        self._audit(request, request["route"], f"message {number}")
+        return True
+
+    async def _replay(self, request: dict[str, Any]) -> Any:
+        """Replay messages, one after the other, at most ``rate`` a second; answers the new numbers."""
+        journal, channels = self._supervisor.journal, self._supervisor.channels
+        only, pause = tuple(request["destinations"]), 1.0 / max(0.01, float(request.get("rate", 50)))
+        made = []
+        for channel, number in request["messages"]:
+            message = journal.load(int(number))
+            if message is None or channel not in channels:
+                raise ConfigError(f"message {number} cannot be replayed: its body or its channel is gone")
+            known = tuple(name for name in channels[channel].routes if not only or name in only)
+            outcome = await channels[channel].replay(message, known)
+            if outcome.error is not None:
+                raise outcome.error
+            made.append(outcome.id)
+            await asyncio.sleep(pause)
+        self._audit(request, f"{len(made)} messages", ", ".join(only) or "all destinations")
+        return made
+
+    async def _reload(self, request: dict[str, Any]) -> Any:
+        words = await self._supervisor.reload(str(request.get("who", "?")), str(request.get("why", "")))
+        self._audit(request, self._supervisor.loaded.site.site, f"{len(words)} changes")
+        return words
+
+
+def ask(path: Path, request: dict[str, Any], timeout: float = 30.0) -> Any:
+    """One request to a running engine. Raises ConfigError when none answers or it says no.
+
+    timeout: seconds to wait for the answer.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        try:
+            connection.connect(str(path))
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            with connection.makefile("rb") as lines:
+                answer = json.loads(lines.readline() or b"{}")
+        except (OSError, ValueError) as error:
+            raise NotRunning(f"no engine answers at {path}") from error
+    if "error" in answer:
+        raise ConfigError(answer["error"])
+    return answer.get("result")
+
+
+class NotRunning(ConfigError):
+    """No engine listens on the control socket."""

@@ -1,0 +1,191 @@
+"""Reading a journal from outside the engine, running or not: search, the story of a message, its contents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from channels.errors import ConfigError
+from channels.journal.catalog import Catalog, SegmentInfo
+from channels.journal.keys import MasterKeys
+from channels.journal.records import Attempt, Delivery, Row
+from channels.journal.segment import Segment
+from channels.message import Message
+
+_COLUMNS = "id, received, channel, kind, control_id, sender, format, charset, size, parents, refusal"
+_STATES = {
+    "waiting": "id IN (SELECT message FROM pending)",
+    "refused": "(refusal IS NOT NULL OR id IN (SELECT message FROM delivery WHERE state='refused'))",
+    "failed": "id IN (SELECT message FROM delivery WHERE state='failed')",
+    "expired": "id IN (SELECT message FROM delivery WHERE state='expired')",
+    "skipped": "id IN (SELECT message FROM delivery WHERE state='skipped')",
+    "filtered": "id IN (SELECT message FROM delivery WHERE state='filtered')",
+    "dead": "(refusal IS NOT NULL OR id IN (SELECT message FROM delivery WHERE state IN ('refused', 'failed', 'expired')))",
+    "delivered": "id IN (SELECT message FROM delivery WHERE state='delivered')",
+}
+STATES = tuple(_STATES)
+FACETS = ("patient", "visit", "account", "order")
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What to look for; empty fields do not restrict.
+
+    kind: ``ADT^A01``, or ``ADT`` for every event. since, until: seconds since the epoch, received time.
+    state: one of ``STATES``. patient, visit, account, order: exact identifiers, compared through keyed hashes.
+    """
+
+    channel: str = ""
+    kind: str = ""
+    control_id: str = ""
+    sender: str = ""
+    state: str = ""
+    since: float | None = None
+    until: float | None = None
+    patient: str = ""
+    visit: str = ""
+    account: str = ""
+    order: str = ""
+    limit: int = 50
+
+
+class Archive:
+    """A journal opened for reading."""
+
+    def __init__(self, directory: Path, keys: MasterKeys | None) -> None:
+        """Raises ConfigError when there is no journal, or its key is missing."""
+        self.catalog = Catalog(directory, keys)
+        self._open: dict[int, Segment] = {}
+
+    def close(self) -> None:
+        """Close all files."""
+        for segment in self._open.values():
+            segment.close()
+        self.catalog.close()
+
+    def _segment(self, info: SegmentInfo) -> Segment | None:
+        if info.number not in self._open:
+            try:
+                self._open[info.number] = self.catalog.open(info.number)
+            except apsw.Error:
+                return None
+        return self._open[info.number]
+
+    def _segments(self) -> Iterator[Segment]:
+        """Newest first; files that cannot be opened are passed over."""
+        for info in reversed(self.catalog.segments()):
+            segment = self._segment(info)
+            if segment is not None:
+                yield segment
+
+    def _holding(self, number: int) -> Segment:
+        infos = [info for info in self.catalog.segments() if info.first <= number]
+        segment = self._segment(infos[-1]) if infos else None
+        if segment is None:
+            raise ConfigError(f"the journal has no message {number}")
+        return segment
+
+    def find(self, criteria: Criteria) -> list[Row]:
+        """Matching messages, newest first, at most ``limit``. Raises ConfigError for an unknown state."""
+        where, values = self._where(criteria)
+        found: list[Row] = []
+        for segment in self._segments():
+            room = criteria.limit - len(found)
+            if room <= 0:
+                break
+            rows = segment.db.execute(
+                f"SELECT {_COLUMNS} FROM message WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608  # from constants
+                (*values, room),
+            ).fetchall()
+            found += [self._row(segment, row) for row in rows]
+        return found
+
+    def _where(self, criteria: Criteria) -> tuple[str, list[str | float | int]]:
+        parts, values = ["1"], []
+        if criteria.state:
+            if criteria.state not in _STATES:
+                raise ConfigError(f"a state is one of {', '.join(STATES)}")
+            parts.append(_STATES[criteria.state])
+        for column in ("channel", "control_id", "sender"):
+            if value := getattr(criteria, column):
+                parts.append(f"{column}=?")
+                values.append(value)
+        if criteria.kind:
+            parts.append("(kind=? OR kind GLOB ?)")
+            values += [criteria.kind, f"{criteria.kind}^*"]
+        for bound, sign in ((criteria.since, ">="), (criteria.until, "<")):
+            if bound is not None:
+                parts.append(f"received{sign}?")
+                values.append(bound)
+        for facet in FACETS:
+            if value := getattr(criteria, facet):
+                parts.append("id IN (SELECT message FROM facet WHERE hash=?)")
+                values.append(self.catalog.hasher.hash(f"{facet} {value}"))
+        return " AND ".join(parts), values
+
+    def _row(self, segment: Segment, row: tuple[object, ...]) -> Row:
+        number, received, channel, kind, control_id, sender, format_, charset, size, parents, refusal = row
+        waiting = segment.db.execute(
+            "SELECT route FROM pending WHERE message=? AND route GLOB ?", (number, f"{channel}/*")
+        ).fetchall()
+        return Row(
+            number, received, channel, kind, control_id, sender, format_, charset, size,  # type: ignore[arg-type]  # columns
+            tuple(json.loads(parents or "[]")),  # type: ignore[arg-type]  # a text column
+            tuple(json.loads(refusal)) if refusal else None,  # type: ignore[arg-type]  # a text column
+            tuple(route for (route,) in waiting),
+            self._deliveries(segment, number),  # type: ignore[arg-type]  # an integer column
+        )  # fmt: skip
+
+    def _deliveries(self, segment: Segment, number: int) -> tuple[Delivery, ...]:
+        rows = segment.db.execute("SELECT * FROM delivery WHERE message=? ORDER BY time", (number,)).fetchall()
+        return tuple(Delivery(*row) for row in rows)
+
+    def row(self, number: int) -> Row:
+        """One message without its body. Raises ConfigError when the journal does not have it."""
+        segment = self._holding(number)
+        row = segment.db.execute(f"SELECT {_COLUMNS} FROM message WHERE id=?", (number,)).fetchone()  # noqa: S608  # constant
+        if row is None:
+            raise ConfigError(f"the journal has no message {number}")
+        return self._row(segment, row)
+
+    def message(self, number: int) -> Message:
+        """One message with its body. Raises ConfigError when the journal does not have it."""
+        message = self._holding(number).load(number)
+        if message is None:
+            raise ConfigError(f"the journal has no message {number}")
+        return message
+
+    def content(self, number: int, route: str, role: str) -> bytes:
+        """What was ``sent`` to a destination when it differs from the message, or its ``answer``; empty when not kept."""
+        return self._holding(number).content(number, route, role)
+
+    def attempts(self, number: int) -> list[Attempt]:
+        """Failed attempts of a message's deliveries, in order of time."""
+        rows = self._holding(number).db.execute("SELECT * FROM attempt WHERE message=? ORDER BY time", (number,)).fetchall()
+        return [Attempt(*row) for row in rows]
+
+    def children(self, number: int) -> list[Row]:
+        """Messages that came from this one (replays, batches, other channels)."""
+        found = []
+        for segment in self._segments():
+            rows = segment.db.execute(
+                f"SELECT {_COLUMNS} FROM message WHERE parents IS NOT NULL AND id>?",  # noqa: S608  # constant
+                (number,),
+            ).fetchall()
+            found += [self._row(segment, row) for row in rows if number in json.loads(row[9])]
+        return sorted(found, key=lambda row: row.id)
+
+    def dead(self, route: str, limit: int = 100) -> list[Delivery]:
+        """The latest dead letters of a destination."""
+        found: list[Delivery] = []
+        for segment in self._segments():
+            rows = segment.db.execute(
+                "SELECT * FROM delivery WHERE route=? AND state IN ('refused', 'failed', 'expired') ORDER BY message DESC LIMIT ?",
+                (route, limit - len(found)),
+            ).fetchall()
+            found += [Delivery(*row) for row in rows]
+        return found

@@ -1,0 +1,207 @@
+"""``run``, ``reload``, ``top``, ``keys``, ``history``, ``audit``: the engine itself."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from channels.control import NotRunning, ask
+from channels.errors import ConfigError
+from channels.journal import MasterKeys
+from channels.journal.catalog import Catalog
+from channels.loader import LoadedSite, load_site
+from channels.supervisor import master_keys
+
+SITE = Annotated[Path, typer.Argument(help="Folder of the site.", exists=True, file_okay=False)]
+JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+keys = typer.Typer(help="Master keys of the journal.", no_args_is_help=True)
+
+
+def operator() -> str:
+    """Who types the command, for the audit trail."""
+    return getpass.getuser()
+
+
+def control(loaded: LoadedSite, request: dict[str, Any]) -> Any:
+    """Ask the running engine. Raises NotRunning when there is none."""
+    return ask(loaded.directory / loaded.site.control, {"who": operator(), **request})
+
+
+def local(loaded: LoadedSite, seconds: float | None) -> str:
+    """A time in the site's zone, for people; empty for None and 0."""
+    zone: ZoneInfo = loaded.site.timezone
+    return datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M:%S") if seconds else ""
+
+
+def run(site: SITE) -> None:
+    """Run a site until it is stopped (Ctrl-C, SIGTERM). SIGHUP, or `vaguemestre reload`, applies changed files.
+
+    Example: vaguemestre run mon-hopital
+    """
+    from vaguemestre import engine, logs
+
+    loaded = load_site(site)
+    logs.configure(loaded.site.log)
+    engine.run(loaded)
+
+
+def reload(
+    site: SITE,
+    why: Annotated[str, typer.Option(help="Reason, kept in the history of configurations.")] = "",
+    json_: JSON = False,
+) -> None:
+    """Apply changed files to the running engine: only changed channels restart. Faults leave everything as it is.
+
+    Example: vaguemestre reload mon-hopital --why "SGL moved to its new server"
+    """
+    words = control(load_site(site), {"do": "reload", "why": why})
+    if json_:
+        typer.echo(json.dumps(words, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(words) or "nothing changed")
+
+
+def state_tables(loaded: LoadedSite, state: dict[str, Any], before: dict[str, Any] | None, seconds: float) -> Group:
+    """What moves, as tables: messages per second since ``before``, queues and their age."""
+    earlier = {one["channel"]: one for one in before["channels"]} if before else {}
+    table = Table(title=f"{state['site']} — {'prêt / ready' if state['ready'] else 'PAS PRÊT / NOT READY'}")
+    for name in ("canal / channel", "reçus / received", "/s", "refusés / refused", "dernier / last"):
+        table.add_column(name, justify="left" if name.startswith("canal") else "right")
+    queues = Table()
+    columns = ("destination", "remis / delivered", "/s", "en attente / waiting", "plus ancien / oldest", "rejets / dead", "état / state")
+    for name in columns:
+        queues.add_column(name, justify="left" if name in ("destination", columns[-1]) else "right")
+    for one in state["channels"]:
+        old = earlier.get(one["channel"], one)
+        rate = (one["received"] - old["received"]) / seconds
+        last = local(loaded, one["last"])
+        table.add_row(one["channel"], str(one["received"]), f"{rate:.0f}", str(one["refused"]), last)
+        for name, values in one["destinations"].items():
+            was = old["destinations"].get(name, values)
+            queues.add_row(*_queue_row(f"{one['channel']}/{name}", values, (values["delivered"] - was["delivered"]) / seconds))
+    for name, problem in state["broken"].items():
+        table.add_row(name, "", "", "", f"[red]{problem}")
+    return Group(table, queues)
+
+
+def _queue_row(route: str, values: dict[str, Any], rate: float) -> list[str]:
+    oldest = values["oldest_queued"]
+    age = f"{max(0, time.time() - oldest):.0f} s" if oldest and values["waiting"] else ""
+    dead = values["failed"] + values["refused"] + values["expired"]
+    state = "retenu / held" if values["held"] else "injoignable / unreachable" if values["circuit_open"] else "ok"
+    colour = "" if state == "ok" else "[yellow]" if values["held"] else "[red]"
+    return [route, str(values["delivered"]), f"{rate:.0f}", str(values["waiting"]), age, str(dead), colour + state]
+
+
+def top(
+    site: SITE,
+    once: Annotated[bool, typer.Option(help="Print the state once and leave.")] = False,
+    every: Annotated[float, typer.Option(help="Seconds between two looks.")] = 1.0,
+    json_: JSON = False,
+) -> None:
+    """Show live what the running engine receives, delivers and keeps waiting.
+
+    Example: vaguemestre top mon-hopital
+    """
+    loaded = load_site(site)
+    state = control(loaded, {"do": "state"})
+    if json_:
+        typer.echo(json.dumps(state, ensure_ascii=False))
+        return
+    if once:
+        Console().print(state_tables(loaded, state, None, every))
+        return
+    with Live(state_tables(loaded, state, None, every), refresh_per_second=4) as live:
+        while True:
+            time.sleep(every)
+            before, state = state, control(loaded, {"do": "state"})
+            live.update(state_tables(loaded, state, before, every))
+
+
+@keys.command("rotate")
+def rotate(site: SITE) -> None:
+    """Add a new master key at the top of the key file and wrap the journal's keys under it; old lines can then be removed.
+
+    Bodies are not encrypted again: only the small keys that encrypt them are. The engine may run meanwhile.
+    """
+    loaded = load_site(site)
+    settings = loaded.site.journal
+    if settings.key_file is None:
+        raise ConfigError("site.yaml names no journal.key_file: there is no key file to add a key to")
+    path = loaded.directory / settings.key_file
+    old = path.read_text(encoding="ascii")
+    line = MasterKeys.new_line(f"k{int(time.time())}")
+    path.write_text(line + old, encoding="ascii")
+    catalog = Catalog(loaded.directory / settings.directory, MasterKeys.read(line + old), write=True)
+    try:
+        count = catalog.rotate()
+        catalog.audit(operator(), "rotate", "master key", f"{count} keys")
+    finally:
+        catalog.close()
+    typer.echo(f"{count} keys are wrapped under {line.partition(':')[0]}; the older lines of {path} can be removed")
+
+
+def _catalog(loaded: LoadedSite) -> Catalog:
+    settings = loaded.site.journal
+    return Catalog(loaded.directory / settings.directory, master_keys(settings, loaded.directory))
+
+
+def history(
+    site: SITE,
+    restore: Annotated[int, typer.Option(help="Number of the configuration to write back into the site's folder.")] = 0,
+    json_: JSON = False,
+) -> None:
+    """List the configurations that were applied, who applied them and why; write an older one back.
+
+    Example: vaguemestre history mon-hopital --restore 3 && vaguemestre reload mon-hopital
+    """
+    loaded = load_site(site)
+    catalog = _catalog(loaded)
+    entries = catalog.configurations()
+    catalog.close()
+    if restore:
+        files = next((files for number, _, _, _, files in entries if number == restore), None)
+        if files is None:
+            raise ConfigError(f"no configuration has the number {restore}")
+        for name, text in files.items():
+            (loaded.directory / name).write_text(text, encoding="utf-8")
+        typer.echo(f"{len(files)} files written; check and reload to apply them")
+        return
+    if json_:
+        rows = [{"number": n, "time": t, "who": who, "why": why, "files": sorted(files)} for n, t, who, why, files in entries]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    table = Table("number", "time", "who", "why", "files")
+    for number, at, who, why, files in entries:
+        table.add_row(str(number), local(loaded, at), who, why, str(len(files)))
+    Console().print(table)
+
+
+def audit(site: SITE, limit: Annotated[int, typer.Option(help="How many entries.")] = 50, json_: JSON = False) -> None:
+    """Show who looked at or moved which messages, the latest first."""
+    loaded = load_site(site)
+    catalog = _catalog(loaded)
+    entries = catalog.audited(limit)
+    catalog.close()
+    if json_:
+        names = ("time", "who", "action", "object", "detail")
+        typer.echo(json.dumps([dict(zip(names, entry, strict=True)) for entry in entries], ensure_ascii=False))
+        return
+    table = Table("time", "who", "action", "object", "detail")
+    for at, *rest in entries:
+        table.add_row(local(loaded, at), *rest)
+    Console().print(table)
+
+
+__all__ = ["NotRunning", "audit", "control", "history", "keys", "local", "operator", "reload", "run", "top"]

@@ -1,0 +1,88 @@
+"""Prometheus metrics: the engine's plain counters, read when they are scraped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from channels.supervisor import Supervisor
+
+_CHANNEL = {
+    "received": "Messages that the source handed in.",
+    "refused": "Messages answered with a refusal and kept as refused.",
+    "duplicates": "Resends answered with the earlier acknowledgement.",
+}
+_DESTINATION = {
+    "delivered": "Deliveries that the destination took.",
+    "filtered": "Deliveries that a filter did not want.",
+    "failed": "Messages that cannot pass: transform or form.",
+    "refused": "Deliveries that the destination refused.",
+    "expired": "Deliveries given up.",
+    "skipped": "Deliveries skipped by an operator.",
+    "retries": "Tries that were put off.",
+}
+_QUEUE = {
+    "waiting": "Deliveries waiting.",
+    "in_flight": "Deliveries under way.",
+    "held": "1 while an operator holds the destination.",
+    "circuit_open": "1 while the circuit breaker is open.",
+}
+
+
+class EngineCollector(Collector):
+    """Turns ``Supervisor.state()`` into metric families."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        """supervisor: the running engine."""
+        self._supervisor = supervisor
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics of the engine, as of now."""
+        state = self._supervisor.state()
+        journal = state["journal"]
+        yield GaugeMetricFamily("vaguemestre_ready", "1 when every channel receives and the journal can be written.", state["ready"])
+        yield GaugeMetricFamily("vaguemestre_journal_healthy", "1 when the journal can be written.", journal["healthy"])
+        yield CounterMetricFamily("vaguemestre_journal_commits", "Transactions written to disk.", journal["commits"])
+        yield CounterMetricFamily("vaguemestre_journal_commit_seconds", "Time waited for the disk.", journal["commit_seconds"])
+        channels = state["channels"]
+        for name, text in _CHANNEL.items():
+            yield _family(f"vaguemestre_channel_{name}", text, [((one["channel"],), one[name]) for one in channels], ["channel"])
+        routes = [((one["channel"], name), values) for one in channels for name, values in one["destinations"].items()]
+        labels = ["channel", "destination"]
+        for name, text in _DESTINATION.items():
+            yield _family(f"vaguemestre_destination_{name}", text, [(key, values[name]) for key, values in routes], labels)
+        for name, text in _QUEUE.items():
+            gauge = GaugeMetricFamily(f"vaguemestre_queue_{name}", text, labels=labels)
+            for key, values in routes:
+                gauge.add_metric(list(key), float(values[name]))
+            yield gauge
+        last = GaugeMetricFamily("vaguemestre_channel_last_message", "Time of the latest message, Unix seconds.", labels=["channel"])
+        for one in channels:
+            last.add_metric([one["channel"]], one["last"])
+        yield last
+
+
+def _family(name: str, text: str, rows: list[tuple[tuple[str, ...], Any]], labels: list[str]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for key, value in rows:
+        family.add_metric(list(key), value)
+    return family
+
+
+class Metrics:
+    """The registry of one engine."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        """supervisor: the running engine."""
+        self._registry = CollectorRegistry()
+        self._registry.register(EngineCollector(supervisor))
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """Prometheus' text form."""
+        return generate_latest(self._registry)
