@@ -74,6 +74,7 @@ def test_a_routing_node_installs_no_heavy_part() -> None:
     assert not heavy & _named(core)
 
 
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="not a checkout")
 def test_no_file_of_the_packages_is_left_out_by_gitignore() -> None:
     ignored = subprocess.run(
         ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "--", *PACKAGES],
