@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from channels.fields import Address, Secret, Seconds, Settings, SizeBytes
+from channels.laboratory import LaboratorySettings
 
 
 class Establishment(Settings):
@@ -60,6 +61,7 @@ class Site(Settings):
     ins_domain: Literal["production", "test"] = Field(
         "test", description="Which INS identifiers are taken: `production` or `test` (OIDs .10 and .11)."
     )
+    laboratory: LaboratorySettings | None = Field(None, description="The laboratory whose reports are written (CR-Bio).")
     journal: JournalSettings = JournalSettings()
     web: WebSettings | None = Field(None, description="Absent: no HTTP listener.")
     control: Path = Field(Path("var/control.sock"), description="Socket by which the commands reach a running engine.")

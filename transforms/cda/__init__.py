@@ -1,0 +1,47 @@
+"""CR-Bio (CDA R2 level 3): from an ORU^R01 (``cr_bio``), or from a report (``write``)."""
+
+from __future__ import annotations
+
+import base64
+
+from lxml import etree
+
+from channels.message import Message
+from channels.ports import Context, in_worker
+from transforms.cda.body import body
+from transforms.cda.header import header
+from transforms.oru import read_report
+from transforms.report import Attachment, Report
+
+__all__ = ["cr_bio", "write"]
+
+
+@in_worker
+def cr_bio(message: Message, context: Context) -> Message:
+    """ORU^R01 -> CR-Bio 2024.01; the PDF copy is the laboratory's own, else rendered from the same report.
+
+    Returns a message of format ``cda``. The same message gives the same bytes.
+
+    Raises:
+        MessageError: what the document cannot carry, with its place and rule; or the name of a setting that lacks.
+
+    Source: CI-SIS volet CR d'examens de biologie médicale 2024.01.
+    """
+    report = read_report(message, context)
+    copies = report.copies
+    if not copies:
+        from transforms.pdf import render  # the renderer is heavy: loaded when it is needed
+
+        copies = (Attachment("application/pdf", base64.b64encode(render(report)).decode("ascii")),)
+    return message.with_body(write(report, copies), format="cda", charset="utf-8")
+
+
+def write(report: Report, copies: tuple[Attachment, ...]) -> bytes:
+    """The document, proved well formed. copies: PDF of the whole report, at least one."""
+    document = header(report) + body(report, copies)
+    written = document.encode("utf-8")
+    etree.fromstring(written, _PARSER)
+    return written
+
+
+_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)

@@ -1,0 +1,88 @@
+"""Body of a CR-Bio: chapters, comments, reports of other laboratories, PDF copy.
+
+Source: CI-SIS volet CR d'examens de biologie médicale 2024.01, sections; the list of first-level sections is closed.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid5
+
+from transforms.cda.entries import entry
+from transforms.cda.narrative import narrative
+from transforms.cda.rows import Numbering
+from transforms.cda.xml import code, esc, lines
+from transforms.report import Attachment, Chapter, Moment, Note, Report
+
+_LOINC = 'codeSystem="2.16.840.1.113883.6.1" codeSystemName="LOINC"'
+_CHAPTER = '<templateId root="1.3.6.1.4.1.19376.1.3.3.2.1"/><templateId root="1.2.250.1.213.1.1.2.70"/>'
+_COMMENT = (
+    '<templateId root="2.16.840.1.113883.10.12.201"/><templateId root="1.3.6.1.4.1.19376.1.4.1.2.16"/>'
+    f'<templateId root="1.2.250.1.213.1.1.2.73"/><code code="55112-7" displayName="Commentaire" {_LOINC}/>'
+)
+_COPY = (
+    '<templateId root="1.2.250.1.213.1.1.2.243"/>',
+    f'<code code="55108-5" displayName="Copie du document" {_LOINC}/><title>Copie du document</title>',
+    f'<value xsi:type="CD" code="55108-5" displayName="Copie du document" {_LOINC}/>',
+)
+_OTHER = (
+    '<templateId root="1.2.250.1.213.1.1.2.60"/>',
+    (
+        f'<code code="101792-0" displayName="Résultats de laboratoire scannés" {_LOINC}/>'
+        "<title>Résultats de laboratoire de seconde intention</title>"
+    ),
+    "",
+)
+
+
+def body(report: Report, copies: tuple[Attachment, ...]) -> str:
+    """``component`` with everything in it. copies: PDF of the whole report, at least one."""
+    numbering = Numbering()
+    released = report.released or report.time
+    sections = [_chapter(chapter, numbering, released) for chapter in report.chapters]
+    sections += [_comment(note) for note in report.notes]
+    for number, attachment in enumerate(report.other_reports, 1):
+        sections.append(_attached(report, attachment, f"autre-labo-{number}", _OTHER))
+    for number, attachment in enumerate(copies, 1):
+        sections.append(_attached(report, attachment, f"copie-pdf-{number}", _COPY))
+    inside = "".join(f"<component><section>{section}</section></component>" for section in sections)
+    return f"<component><structuredBody>{inside}</structuredBody></component></ClinicalDocument>"
+
+
+def _chapter(chapter: Chapter, numbering: Numbering, released: Moment) -> str:
+    blocks = [numbering.block(panel) for panel in chapter.panels]
+    chapter_code = code(chapter.code)
+    title = esc(chapter.code.label.upper())
+    return f"{_CHAPTER}{chapter_code}<title>{title}</title>{narrative(blocks)}{entry(chapter_code, blocks, released)}"
+
+
+def _comment(note: Note) -> str:
+    words = lines("\n".join(note.lines))
+    return f"{_COMMENT}<title>{esc(note.title or 'Commentaire')}</title><text><paragraph>{words}</paragraph></text>"
+
+
+def _attached(report: Report, attachment: Attachment, name: str, texts: tuple[str, str, str]) -> str:
+    """A section that holds a PDF: FR-Document-attache."""
+    template, head, kind = texts
+    section, organizer, observation = (_uuid(report, name, part) for part in ("section", "organizer", "observation"))
+    title = esc(attachment.title or "Copie PDF du document")
+    kind = kind or f'<value xsi:type="CD"><originalText><reference value="#titre-{name}"/></originalText></value>'
+    return (
+        f'{template}<id root="{section}"/>{head}<text><table border="0"><tbody>'
+        f'<tr><td><content ID="titre-{name}">{title}</content></td></tr>'
+        f'<tr><td><renderMultiMedia referencedObject="{name}"/></td></tr></tbody></table></text>'
+        '<entry><organizer classCode="CLUSTER" moodCode="EVN"><templateId root="1.2.250.1.213.1.1.3.18"/>'
+        f'<id root="{organizer}"/><code code="55107-7" displayName="Document attaché" {_LOINC}/>'
+        '<statusCode code="completed"/><component><observation classCode="OBS" moodCode="EVN">'
+        '<templateId root="1.3.6.1.4.1.19376.1.5.3.1.4.13"/><templateId root="1.2.250.1.213.1.1.3.48"/>'
+        f'<templateId root="1.2.250.1.213.1.1.3.48.18"/><id root="{observation}"/>'
+        f'<code code="69764-9" displayName="Type de document" {_LOINC}/>'
+        f'<text><reference value="#titre-{name}"/></text><statusCode code="completed"/><effectiveTime nullFlavor="NA"/>'
+        f"{kind}</observation></component>"
+        f'<component><observationMedia classCode="OBS" moodCode="EVN" ID="{name}">'
+        f'<value mediaType="{attachment.media_type}" representation="B64">{attachment.data}</value>'
+        "</observationMedia></component></organizer></entry>"
+    )
+
+
+def _uuid(report: Report, *names: str) -> str:
+    return str(uuid5(UUID(report.version.id), "/".join(names))).upper()

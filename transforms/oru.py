@@ -1,0 +1,272 @@
+"""ORU^R01 -> the laboratory report.
+
+Nothing clinical is dropped, rounded or guessed: what the report cannot carry is refused with its place, what it leaves
+out on purpose is listed in ``Report.left_out``.
+
+Source: HL7 v2.5, 7.3.1; IHE LTW, LAB-3; grouping of segments as met in the field.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from uuid import UUID, uuid5
+
+from channels.errors import ProfileError, UnsupportedError
+from channels.message import Message
+from channels.ports import Context
+from transforms import er7
+from transforms.moments import instant
+from transforms.oru_lines import Line
+from transforms.oru_orders import Order, ReadOrder, notes, panel
+from transforms.oru_people import encounter, own_laboratory, patient, people, responsible
+from transforms.oru_rules import Rules, organization, required
+from transforms.report import (
+    Chapter,
+    Coding,
+    Identifier,
+    LeftOut,
+    Moment,
+    Panel,
+    Person,
+    Prescription,
+    Report,
+    Validation,
+    Version,
+)
+
+_REPORTS = UUID("6f1c0d4e-5d0b-5a53-9f0e-3c6a0c1b7d52")
+"""Name space of our report identifiers (UUIDv5)."""
+
+_CONTROLS = bytes(set(range(32)) - {9, 10, 13})
+_ENVELOPE = frozenset("MSH SFT UAC DSC FHS BHS BTS FTS PID PV1 ORC OBR OBX NTE SPM ROL".split())  # noqa: SIM905  # a table
+
+
+@dataclass(slots=True)
+class _Groups:
+    """The segments of one message, grouped."""
+
+    header: Line
+    patient: Line | None = None
+    visit: Line | None = None
+    notes: list[Line] = field(default_factory=list)
+    roles: list[Line] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+def read_report(message: Message, context: Context) -> Report:
+    """The report of one patient that an ORU^R01 holds.
+
+    Raises:
+        ParseError, ProfileError, MappingError, UnsupportedError: with the place and the rule, never a value.
+    """
+    if message.kind.partition("^")[0] not in ("ORU", "OUL"):
+        raise UnsupportedError("a laboratory report is read from ORU^R01", "MSH-9", "200")
+    rules = Rules(context)
+    groups = _group(er7.read(message))
+    if groups.patient is None:
+        raise ProfileError("a report needs its patient (PID)", "PID", "100")
+    read = [panel(order, rules) for order in groups.orders]
+    if not any(one.panel and one.panel.results for one in read):
+        raise ProfileError("the message has no result", "OBX", "100")
+    return _assemble(groups, rules, read)
+
+
+def _group(parsed: er7.Er7) -> _Groups:
+    """Segments in their groups: a new order at each ORC, or at an OBR when the current order has one."""
+    counts: Counter[str] = Counter()
+    lines = []
+    for segment in parsed.segments:
+        counts[segment.id] += 1
+        lines.append(Line(parsed, segment, f"{segment.id}[{counts[segment.id]}]"))
+    groups = _Groups(lines[0])
+    suspicious = _suspicious(parsed)
+    for line in lines:
+        if counts[line.id] == 1:
+            line.place = line.id
+        if suspicious and (number := line.unwritable()):
+            raise ProfileError("a character that a document cannot hold", line.at(number), "102")
+        _place(line, groups)
+    return groups
+
+
+def _suspicious(parsed: er7.Er7) -> bool:
+    """Whether some value may hold what XML cannot: control bytes, hexadecimal escapes, undecodable bytes."""
+    body = parsed.body
+    if len(body.translate(None, _CONTROLS)) < len(body) or f"{parsed.separators.escape}X".encode() in body:
+        return True
+    if body.isascii():
+        return False
+    try:
+        return "\ufffe" in (text := body.decode(parsed.charset)) or "\uffff" in text
+    except UnicodeDecodeError:
+        return True
+
+
+def _place(line: Line, groups: _Groups) -> None:
+    orders = groups.orders
+    if line.id in ("PID", "PV1", "ROL"):
+        _person(line, groups)
+    elif line.id == "ORC":
+        orders.append(Order(common=line))
+    elif line.id == "OBR":
+        if not orders or orders[-1].request:
+            orders.append(Order())
+        orders[-1].request = line
+    elif line.id in ("OBX", "SPM"):
+        if not orders or orders[-1].request is None:
+            raise ProfileError("a result or specimen outside an order group (no OBR before it)", line.place, "100")
+        orders[-1].add(line)
+    elif line.id == "NTE":
+        if orders:
+            orders[-1].note(line)
+        elif groups.patient:
+            groups.notes.append(line)
+    elif line.id not in _ENVELOPE:
+        groups.left_out.append(LeftOut(line.place, "a segment that a report does not carry"))
+
+
+def _person(line: Line, groups: _Groups) -> None:
+    if line.id == "PID":
+        _patient(line, groups)
+    elif line.id == "PV1":
+        groups.visit = groups.visit or line
+    else:
+        groups.roles.append(line)
+
+
+def _patient(line: Line, groups: _Groups) -> None:
+    first = groups.patient
+    if first is None:
+        if groups.orders:
+            raise ProfileError("the patient comes after an order", line.place, "100")
+        groups.patient = line
+        return
+    if any(first.all(number) != line.all(number) for number in (3, 5, 7, 8)):
+        raise ProfileError("two patients in one message", line.place, "204")
+
+
+def _assemble(groups: _Groups, rules: Rules, read: list[ReadOrder]) -> Report:
+    orders = [one.order for one in read]
+    panels = [one.panel for one in read if one.panel]
+    settings = rules.laboratory
+    time = rules.when(groups.header.value(7), groups.header.at(7))
+    released = _latest([one.released for one in panels])
+    time = time or released
+    if time is None:
+        raise ProfileError("the time of the message is required", groups.header.at(7))
+    requested = _distinct([one.filler for one in panels]) or _distinct([one.placer for one in panels])
+    if not requested:
+        raise ProfileError("a report needs the number of its request (OBR-3)", "OBR-3")
+    signatory, validators = _signatures(orders, panels, rules)
+    collected = _earliest([specimen.collected for one in panels for specimen in one.specimens])
+    custodian = organization(settings.custodian) if settings.custodian else rules.own
+    attachments = [file for one in read for file in one.attachments]
+    assert groups.patient is not None  # noqa: S101  # read_report refused it before
+    return Report(
+        _version(groups.header, requested[0], time),
+        time,
+        patient(groups.patient, rules),
+        encounter(groups.visit, rules, collected),
+        _prescription(groups, orders, panels, rules),
+        own_laboratory(rules),
+        custodian,
+        signatory,
+        _chapters(read),
+        requested,
+        validators,
+        _collectors(panels),
+        tuple(dict.fromkeys(person for order in orders for person in people(_obr(order), 28, rules))),
+        _earliest([one.received for one in panels]) or collected,
+        released,
+        notes(groups.notes),
+        tuple(file for file in attachments if not file.laboratory),
+        tuple(file for file in attachments if file.laboratory),
+        (*groups.left_out, *(one for order in read for one in order.left_out)),
+    )
+
+
+def _obr(order: Order) -> Line:
+    assert order.request is not None  # noqa: S101  # `panel` refused it before
+    return order.request
+
+
+def _distinct(identifiers: list[Identifier | None]) -> tuple[Identifier, ...]:
+    found: dict[tuple[str, str], Identifier] = {}
+    for one in identifiers:
+        if one:
+            found.setdefault((one.root, one.value), one)
+    return tuple(found.values())
+
+
+def _latest(moments: list[Moment | None]) -> Moment | None:
+    return max(filter(None, moments), key=instant, default=None)
+
+
+def _earliest(moments: list[Moment | None]) -> Moment | None:
+    return min(filter(None, moments), key=instant, default=None)
+
+
+def _version(header: Line, request: Identifier, time: Moment) -> Version:
+    """Identifiers that a resend finds again: UUIDv5 of the sender and the request, then of this message."""
+    sender = "|".join((header.value(3), header.value(4), request.root, request.value))
+    own = uuid5(_REPORTS, sender)
+    number = 1
+    message = "|".join((str(number), header.value(10), time.digits))
+    return Version(str(uuid5(own, message)).upper(), str(own).upper(), number)
+
+
+def _chapters(read: list[ReadOrder]) -> tuple[Chapter, ...]:
+    """Panels of the same chapter together, in the order of the message."""
+    found: dict[str, tuple[Coding, list[Panel]]] = {}
+    for one in read:
+        if one.panel:
+            found.setdefault(one.chapter.code, (one.chapter, []))[1].append(one.panel)
+    return tuple(Chapter(code, tuple(panels)) for code, panels in found.values())
+
+
+def _signatures(orders: list[Order], panels: list[Panel], rules: Rules) -> tuple[Person, tuple[Validation, ...]]:
+    """Who answers for the report (first OBR-32, else the settings), and the other biologists who validated."""
+    signed = [person for order in orders if (person := responsible(_obr(order), rules))]
+    settings = rules.laboratory
+    if signed:
+        first = signed[0]
+    else:
+        first = rules.professional(required(settings.biologist or settings.director, "laboratory.biologist", "OBR-32"))
+    found: dict[str, Validation] = {}
+    for one in [Validation(person) for person in signed] + [
+        v for p in panels for r in p.results for v in r.validations
+    ]:
+        if one.person.id and one.person.id != first.id:
+            found.setdefault(one.person.id, one)
+    return first, tuple(found.values())
+
+
+def _prescription(groups: _Groups, orders: list[Order], panels: list[Panel], rules: Rules) -> Prescription:
+    prescribers: dict[tuple[str, str], Person] = {}
+    times = []
+    for order in orders:
+        found = people(_obr(order), 16, rules)
+        if order.common:
+            found += people(order.common, 12, rules)
+            times.append(rules.when(order.common.value(9), order.common.at(9)))
+        for person in found:
+            prescribers.setdefault((person.id or person.family, person.given if not person.id else ""), person)
+    declared = [person for role in groups.roles if role.value(3).upper() == "ODRP" for person in people(role, 4, rules)]
+    return Prescription(
+        _distinct([one.placer for one in panels]),
+        tuple(prescribers.values()),
+        _earliest(times),
+        declared[0] if declared else None,
+    )
+
+
+def _collectors(panels: list[Panel]) -> tuple[tuple[Person, Moment | None], ...]:
+    found: dict[tuple[str, str, str], tuple[Person, Moment | None]] = {}
+    for one in panels:
+        for specimen in one.specimens:
+            if specimen.collector:
+                person = specimen.collector
+                found.setdefault((person.id, person.family, person.given), (person, specimen.collected))
+    return tuple(found.values())
