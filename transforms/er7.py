@@ -27,15 +27,27 @@ _BLANKS = b" \t\r\n\x0b\x1c"
 class Header:
     """MSH, peeked: the line is split once, each value is read when asked for."""
 
-    __slots__ = ("_fields", "charset", "separators")
+    __slots__ = ("charset", "fields", "separators")
 
     def __init__(self, fields: list[str], separators: Separators, charset: str) -> None:
         """fields: the split MSH line; ``fields[n]`` is MSH-n+1 from n = 1."""
-        self._fields, self.separators, self.charset = fields, separators, charset
+        self.fields, self.separators, self.charset = fields, separators, charset
+
+    @classmethod
+    def of_shape(cls, separators: Separators, shape: tuple[str, ...]) -> Header:
+        """A header with what ``shape`` says, and nothing else."""
+        return cls(
+            ["MSH", "".join(separators[1:]), *shape[:4], "", "", *shape[4:5], "", *shape[5:]], separators, "utf-8"
+        )
+
+    def shape(self) -> tuple[str, ...]:
+        """MSH-3 to MSH-6, MSH-9, MSH-11 to MSH-21 as written: what messages of one kind from one sender share."""
+        fields = self.fields
+        return (*fields[2:6], *fields[8:9], *fields[10:21])
 
     def field(self, number: int) -> str:
         """MSH-n as written, ``""`` when absent (n from 3)."""
-        return self._fields[number - 1] if number <= len(self._fields) else ""
+        return self.fields[number - 1] if number <= len(self.fields) else ""
 
     def component(self, number: int, component: int = 1) -> str:
         """One component of the first repetition of MSH-n, as written."""
