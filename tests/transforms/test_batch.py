@@ -108,6 +108,6 @@ def test_the_header_of_a_batch() -> None:
     assert er7.peek(head).field(3) == "A\\F\\B"
 
 
-@pytest.mark.parametrize(("body", "ended"), [(b"a", b"a\r"), (b"a\r", b"a\r"), (b"a\r\n", b"a\r\n")])
+@pytest.mark.parametrize("body, ended", [(b"a", b"a\r"), (b"a\r", b"a\r"), (b"a\r\n", b"a\r\n")])
 def test_a_message_in_a_file_ends_its_last_segment(body: bytes, ended: bytes) -> None:
     assert batch.ended(body) == ended
