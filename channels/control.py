@@ -1,7 +1,7 @@
 """The control socket: how the commands speak to a running engine.
 
-One JSON object a line, each way: ``{"do": "hold", "route": "adt-fanout/dpi", "who": …}`` is answered ``{"result": …}`` or
-``{"error": "…"}``. The socket file belongs to the engine's user and to nobody else.
+One JSON object a line, each way: ``{"do": "hold", "route": "adt-fanout/dpi", "who": …}`` is answered ``{"result": …}``
+or ``{"error": "…"}``. The socket file belongs to the engine's user and to nobody else.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class ControlServer:
     def _audit(self, request: dict[str, Any], thing: str, detail: str = "") -> None:
         self._supervisor.journal.catalog.audit(str(request.get("who", "?")), request["do"], thing, detail)
 
-    async def _state(self, request: dict[str, Any]) -> Any:
+    async def _state(self, _request: dict[str, Any]) -> Any:
         return self._supervisor.state()
 
     def _lanes(self, route: str) -> Any:
@@ -96,7 +96,9 @@ class ControlServer:
 
     async def _hold(self, request: dict[str, Any]) -> Any:
         lanes = self._lanes(request["route"])
-        self._supervisor.journal.catalog.hold(request["route"], str(request.get("who", "?")), str(request.get("why", "")))
+        self._supervisor.journal.catalog.hold(
+            request["route"], str(request.get("who", "?")), str(request.get("why", ""))
+        )
         self._audit(request, request["route"], str(request.get("why", "")))
         lanes.held = True
         return lanes.state()
@@ -112,7 +114,9 @@ class ControlServer:
         channel, _, name = str(request["route"]).partition("/")
         self._lanes(request["route"])
         number = int(request["message"])
-        skipped = self._supervisor.channels[channel].skip(name, number, str(request.get("why", "skipped by an operator")))
+        skipped = self._supervisor.channels[channel].skip(
+            name, number, str(request.get("why", "skipped by an operator"))
+        )
         if not skipped:
             raise ConfigError(f"message {number} does not wait for {request['route']}, or is being sent right now")
         self._audit(request, request["route"], f"message {number}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
 
@@ -52,7 +52,7 @@ def _host_port(value: Any) -> Any:
     if isinstance(value, HostPort):
         return value
     if not isinstance(value, str):
-        raise ValueError("an address is written host:port")  # noqa: TRY004  # pydantic reports ValueError
+        raise ValueError("an address is written host:port")  # pydantic reports ValueError
     host, colon, port = value.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65535:
         raise ValueError("an address is written host:port, with a port up to 65535")
@@ -64,7 +64,7 @@ class HostPort(tuple[str, int]):
 
     __slots__ = ()
 
-    def __new__(cls, host: str, port: int) -> HostPort:
+    def __new__(cls, host: str, port: int) -> Self:
         """A pair that prints as it is written."""
         return super().__new__(cls, (host, port))
 
@@ -102,7 +102,9 @@ class TlsServer(Settings):
     certificate: Path = Field(description="PEM file: certificate and its chain; a path inside the site.")
     key: Path | None = Field(None, description="PEM file of the private key, when it is not in `certificate`.")
     password: Secret | None = Field(None, description="Password of the private key.")
-    clients: Path | None = Field(None, description="PEM file of authorities: clients must show a certificate of theirs.")
+    clients: Path | None = Field(
+        None, description="PEM file of authorities: clients must show a certificate of theirs."
+    )
 
 
 class TlsClient(Settings):

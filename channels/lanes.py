@@ -83,7 +83,7 @@ class Lanes:
         self.failures = 0
         self.openings = 0
         self._trial: asyncio.TimerHandle | None = None
-        self._closed_at = 0.0
+        self._drained: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
 
     # filling
@@ -169,7 +169,7 @@ class Lanes:
 
     def done(self, entry: Entry, *, reached: bool) -> None:
         """The delivery ended, well or not. reached: the destination answered."""
-        self.in_flight -= 1
+        self._one_less()
         self._remove(entry)
         if reached and self.failures:
             self._closed()
@@ -200,7 +200,7 @@ class Lanes:
 
     def again(self, entry: Entry) -> None:
         """The destination did not take it now: keep its place and hand it out again after a delay."""
-        self.in_flight -= 1
+        self._one_less()
         entry.stage = WAITS
         entry.attempts += 1
         self.failures += 1
@@ -264,6 +264,18 @@ class Lanes:
         self._remove(entry)
         return True
 
+    async def drain(self, within: float) -> None:
+        """Hand nothing more out and wait for deliveries under way, at most ``within`` seconds."""
+        self.held = True
+        if self.in_flight:
+            self._drained = self._loop.create_future()
+            await asyncio.wait([self._drained], timeout=within)
+
+    def _one_less(self) -> None:
+        self.in_flight -= 1
+        if self._drained is not None and not self.in_flight and not self._drained.done():
+            self._drained.set_result(None)
+
     def close(self) -> None:
         """Stop all timers; the journal keeps what waits."""
         timers = [line[0].timer for line in self._lanes.values()]
@@ -272,7 +284,7 @@ class Lanes:
                 timer.cancel()
 
     def state(self) -> dict[str, Any]:
-        """For operators: waiting, under way, oldest (seconds since the epoch), held, circuit open, failures in a row."""
+        """For operators: waiting, under way, oldest (Unix seconds), held, circuit open, failures in a row."""
         oldest = min((line[0].queued for line in self._lanes.values()), default=None) if self._known < 1000 else None
         return {
             "waiting": self.waiting,

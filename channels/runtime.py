@@ -1,56 +1,76 @@
-"""One channel at work: receive, journal, acknowledge, filter, transform, deliver."""
+"""One channel at work: what its source hands in is journalled, acknowledged and given to its destinations."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import structlog
-
+from channels.delivery import Route, Steps
 from channels.edge import Edge, Seen
-from channels.errors import (
-    Finding,
-    MessageError,
-    QueueFull,
-    Refused,
-    StoreError,
-    Undelivered,
-    VaguemestreError,
-    WorkerError,
-)
-from channels.journal import Delivery, Journal, Record
-from channels.journal.records import Attempt, State
-from channels.lanes import Entry, Lanes, Work
+from channels.errors import Finding, MessageError, QueueFull, StoreError, VaguemestreError, WorkerError
+from channels.journal import Journal, Record
+from channels.lanes import Work
 from channels.loader import LoadedSite
 from channels.message import Message
-from channels.model import Channel, DestinationModel
+from channels.model import Channel
 from channels.pipeline import Pipeline
 from channels.ports import Destination, Outcome, Source, Surroundings
-from channels.registry import find, names, load
+from channels.registry import find, load, names
 from channels.statistics import Statistics
 from channels.workers import Workers
 
-log = structlog.get_logger()
-
-_TURNS = 32
-"""Deliveries that one task may finish without letting others run (filtered ones never wait for anything)."""
-
 REUSED_ID = Finding("MSH-10", "205", "the control id was used before with another content")
 
+Answer = Callable[[Outcome], None]
 
-class Route:
-    """One destination of a running channel: its connector, its queue, the tasks that empty it."""
 
-    def __init__(self, channel: Channel, model: DestinationModel, destination: Destination, lanes: Lanes) -> None:
-        """lanes: the deliveries that wait."""
-        self.name = f"{channel.channel}/{model.name}"
-        self.model, self.destination, self.lanes = model, destination, lanes
-        self.statistics = Statistics()
-        self.tasks: list[asyncio.Task[None]] = []
+class Taking:
+    """One message between its source and the queues.
+
+    error: why it is refused; it is kept all the same. failure: why it cannot be taken now; it is not kept.
+    only: destinations of a replay; None for all. outputs: with ``ack: transformed``, what each destination gets.
+    """
+
+    __slots__ = (
+        "_answer",
+        "error",
+        "failure",
+        "findings",
+        "identity",
+        "message",
+        "only",
+        "outputs",
+        "ready",
+        "seen",
+        "work",
+    )
+
+    def __init__(self, message: Message, answer: Answer, identity: int, digest: int) -> None:
+        """identity, digest: hashes by which a resend is recognised, 0 when it is not."""
+        self.message, self._answer, self.identity = message, answer, identity
+        self.seen = Seen(digest)
+        self.work = Work(message)
+        self.error: MessageError | None = None
+        self.failure: VaguemestreError | None = None
+        self.findings: tuple[Finding, ...] = ()
+        self.only: tuple[str, ...] | None = None
+        self.outputs: dict[str, list[Message]] = {}
+        self.ready = False
+
+    def answer(self, outcome: Outcome) -> None:
+        """Answer the source, and the resends that came meanwhile."""
+        seen = self.seen
+        seen.outcome = outcome
+        with contextlib.suppress(ConnectionError):
+            self._answer(outcome)
+        if seen.waiters:
+            waiters, seen.waiters = seen.waiters, []
+            for waiter in waiters:
+                waiter(outcome)
 
 
 class ChannelRuntime:
@@ -58,62 +78,55 @@ class ChannelRuntime:
 
     def __init__(self, channel: Channel, loaded: LoadedSite, journal: Journal, workers: Workers) -> None:
         """workers: run the heavy transforms."""
-        self.channel, self._loaded, self._journal, self._workers = channel, loaded, journal, workers
+        self.channel, self._loaded, self._journal = channel, loaded, journal
         self.name = channel.channel
-        self.pipeline = Pipeline(channel, loaded)
         self.statistics = Statistics()
         self.edge = Edge(channel.duplicates.remember)
         self.routes: dict[str, Route] = {}
         self.source: Source | None = None
+        self._steps = Steps(Pipeline(channel, loaded), workers, self.name)
         self._formats = {name: load(target) for name, target in names("format").items()}
-        self._channel_lane = (journal.hasher.hash(f"channel {self.name}"),)
-        self._answers: dict[int, tuple[Callable[[Outcome], None], asyncio.TimerHandle]] = {}
-        self._withdrawn: set[int] = set()
-        self._slots: list[_Slot] = []
-        self._turns: set[asyncio.Task[None]] = set()
+        self._hasher = journal.hasher
+        self._channel_lane = (self._hasher.hash(f"channel {self.name}"),)
         self._route_names = tuple(f"{self.name}/{model.name}" for model in channel.destinations)
+        self._heavy = self._steps.heavy([model.name for model in channel.destinations])
+        self._arrivals: deque[Taking] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._unanswered: dict[int, tuple[Taking, asyncio.TimerHandle]] = {}
 
     # life
 
-    async def start(self, waiting: dict[str, int], held: set[str]) -> None:
+    async def start(self, waiting: dict[str, int], held: Iterable[str]) -> None:
         """Start the destinations, then the source. Raises ConfigError or OSError when one cannot.
 
         waiting: what the journal holds, by route. held: routes that an operator holds.
         """
-        directory = self._loaded.directory
         for model in self.channel.destinations:
-            surroundings = Surroundings(self._loaded.site, directory, self.name, model.name)
-            destination: Destination = find("destination", model.connector)(model.settings, surroundings)
-            route_name = f"{self.name}/{model.name}"
-            lanes = Lanes(route_name, model, self._journal, waiting.get(route_name, 0))
-            lanes.held = route_name in held
-            self.routes[model.name] = Route(self.channel, model, destination, lanes)
+            destination: Destination = find("destination", model.connector)(
+                model.settings, self._surroundings(model.name)
+            )
+            waits = waiting.get(f"{self.name}/{model.name}", 0)
+            route = Route(self.name, model, destination, self._journal, self._steps, waits)
+            route.lanes.held = route.name in held
+            if model.name == self.channel.ack.destination:
+                route.on_end = self._delivered
+            self.routes[model.name] = route
         for route in self.routes.values():
-            await route.destination.start()
-            count = 1 if route.model.order == "strict" else route.model.parallel
-            route.tasks = [asyncio.create_task(self._deliver_forever(route), name=route.name) for _ in range(count)]
-        surroundings = Surroundings(self._loaded.site, directory, self.name, "source")
-        self.source = find("source", self.channel.source.connector)(self.channel.source.settings, surroundings)
+            await route.start()
+        source = self.channel.source
+        self.source = find("source", source.connector)(source.settings, self._surroundings("source"))
         await self.source.start(self)
+
+    def _surroundings(self, name: str) -> Surroundings:
+        return Surroundings(self._loaded.site, self._loaded.directory, self.name, name)
 
     async def stop(self, within: float) -> None:
         """Receive nothing more, let deliveries under way end for at most ``within`` seconds, close."""
         if self.source is not None:
             await self.source.stop()
-        if self._turns:
-            await asyncio.wait(self._turns, timeout=within)
-        for route in self.routes.values():
-            route.lanes.held = True
-        deadline = time.monotonic() + within
-        while time.monotonic() < deadline and not all(route.lanes.in_flight == 0 for route in self.routes.values()):
-            await asyncio.sleep(0.01)
-        tasks = [task for route in self.routes.values() for task in route.tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for route in self.routes.values():
-            route.lanes.close()
-            await route.destination.aclose()
+        if self._running:
+            await asyncio.wait(self._running, timeout=within)
+        await asyncio.gather(*(route.stop(within) for route in self.routes.values()))
 
     async def pause(self, *, paused: bool) -> None:
         """Stop or restart accepting while the journal cannot (can again) be written."""
@@ -134,424 +147,181 @@ class ChannelRuntime:
         self.submit(message, answer)
         return await future
 
-    def submit(self, message: Message, answer: Callable[[Outcome], None]) -> None:
+    def submit(self, message: Message, answer: Answer) -> None:
         """See ``channels.ports.Intake.submit``."""
         self.statistics.received += 1
         self.statistics.last = message.received or time.time()
-        hasher = self._journal.hasher
-        identity = digest = 0
-        findings: tuple[Finding, ...] = ()
-        if message.control_id and self.edge.remember:
-            identity = hasher.hash(f"{self.name}\0{message.sender}\0{message.control_id}")
-            digest = hasher.digest(message.body)
-            earlier = self.edge.find(identity)
+        take = self._taking(message, answer)
+        if take.identity:
+            earlier = self.edge.find(take.identity)
             if earlier is not None:
-                if earlier.digest == digest:
+                if earlier.digest == take.seen.digest:
                     self._answer_duplicate(earlier, answer)
                     return
+                take.findings = (REUSED_ID,)
                 if self.channel.duplicates.same_id == "refuse":
-                    self.refuse(message, MessageError(REUSED_ID.problem, REUSED_ID.place, "205"), answer)
-                    return
-                findings = (REUSED_ID,)
-        full = self._full()
-        if full is not None:
-            answer(Outcome(0, full))
-            return
-        seen = Seen(digest)
-        self.edge.add(identity, seen)
-        take = _Taking(self, message, answer, identity, seen, findings)
-        if self.channel.ack.after == "transformed":
+                    take.error = MessageError(REUSED_ID.problem, REUSED_ID.place, REUSED_ID.code)
+        for route in self.routes.values():
+            if route.full:
+                answer(Outcome(0, QueueFull(f"the queue of {route.name} is full")))
+                return
+        if self.channel.ack.after == "transformed" and take.error is None:
+            self.edge.add(take.identity, take.seen)
             self._transform_first(take)
         else:
+            if take.error is None:
+                self.edge.add(take.identity, take.seen)
             self._write(take)
 
-    def _answer_duplicate(self, earlier: Seen, answer: Callable[[Outcome], None]) -> None:
-        self.statistics.duplicates += 1
-        if earlier.outcome is None:
-            earlier.waiters.append(answer)
-            return
-        one = earlier.outcome
-        answer(Outcome(one.id, one.error, one.answer, True, one.findings, one.received))
-
-    def _full(self) -> QueueFull | None:
-        for route in self.routes.values():
-            queue = route.model.queue
-            if route.lanes.waiting >= queue.limit and queue.when_full == "refuse":
-                return QueueFull(f"the queue of {route.name} is full")
-        return None
-
-    def refuse(self, message: Message, error: MessageError, answer: Callable[[Outcome], None]) -> None:
+    def refuse(self, message: Message, error: MessageError, answer: Answer) -> None:
         """See ``channels.ports.Intake.refuse``."""
-        self.statistics.refused += 1
-        identity = digest = 0
-        if message.control_id and self.edge.remember:
-            identity = self._journal.hasher.hash(f"{self.name}\0{message.sender}\0{message.control_id}")
-            digest = self._journal.hasher.digest(message.body)
-        take = _Taking(self, message, answer, identity, Seen(digest), (), error)
+        self.statistics.received += 1
+        take = self._taking(message, answer)
+        take.error = error
+        earlier = self.edge.find(take.identity) if take.identity else None
+        if earlier is not None and earlier.digest == take.seen.digest:
+            self._answer_duplicate(earlier, answer)
+            return
+        self.edge.add(take.identity, take.seen)
         self._write(take)
 
-    def _write(self, take: _Taking) -> None:
-        """Give a message to the journal; ``take.done`` is called once it is on disk."""
-        message = take.message
-        refusal = None
-        routes: tuple[str, ...] = ()
-        if take.error is not None:
-            refusal = (take.error.place, take.error.condition, take.error.problem)
+    def _taking(self, message: Message, answer: Answer) -> Taking:
+        if not message.control_id or not self.edge.remember:
+            return Taking(message, answer, 0, 0)
+        identity = self._hasher.hash(f"{self.name}\0{message.sender}\0{message.control_id}")
+        return Taking(message, answer, identity, self._hasher.digest(message.body))
+
+    def _answer_duplicate(self, earlier: Seen, answer: Answer) -> None:
+        self.statistics.duplicates += 1
+        one = earlier.outcome
+        if one is None:
+            earlier.waiters.append(answer)
         else:
-            routes = self._route_names if take.only is None else tuple(f"{self.name}/{one}" for one in take.only)
-        lanes, facets = self._index(message)
-        take.lanes = lanes
-        self._journal.append(
-            Record(
-                message, self.name, routes, lanes, facets, take.done,
-                identity=take.identity, digest=take.seen.digest, refusal=refusal,
-            )
-        )  # fmt: skip
+            answer(Outcome(one.id, one.error, one.answer, True, one.findings, one.received))
+
+    def _write(self, take: Taking) -> None:
+        """Give a message to the journal; ``_stored`` is called once it is on disk."""
+        refusal = None
+        routes = self._route_names if take.only is None else tuple(f"{self.name}/{one}" for one in take.only)
+        if take.error is not None:
+            self.statistics.refused += 1
+            refusal, routes = (take.error.place, take.error.condition, take.error.problem), ()
+        lanes, facets = self._index(take.message)
+        record = Record(
+            take.message, self.name, routes, lanes, facets, lambda one, error: self._stored(take, one, error)
+        )
+        record.identity, record.digest, record.refusal = take.identity, take.seen.digest, refusal
+        self._journal.append(record)
 
     def _index(self, message: Message) -> tuple[tuple[int, ...], list[int]]:
         """Hashes of the lanes and of the searchable identifiers of a message."""
         reader = self._formats.get(message.format)
         if reader is None:
             return self._channel_lane, []
-        hasher = self._journal.hasher
         try:
             keys, identifiers = reader.index(message, self.channel.lane)
-        except MessageError:
+        except MessageError:  # an unreadable message is kept under the channel's own lane
             return self._channel_lane, []
-        facets = [hasher.hash(f"{kind} {value}") for kind, value in identifiers]
+        hash_ = self._hasher.hash
+        facets = [hash_(f"{kind} {value}") for kind, value in identifiers]
         if not keys or self.channel.lane == ("channel",):
             return self._channel_lane, facets
-        return tuple(hasher.hash(key) for key in keys), facets
+        return tuple([hash_(key) for key in keys]), facets
 
-    # acknowledging
+    # Acknowledged after the transforms.
 
-    def _transform_first(self, take: _Taking) -> None:
-        """``ack: transformed``: run every filter and transform before the journal; keep the order of arrival."""
-        slot = _Slot(take)
-        self._slots.append(slot)
-        if self._heavy():
-            task = asyncio.create_task(self._run_all(slot))
-            self._turns.add(task)
-            task.add_done_callback(self._turns.discard)
-        else:
-            self._run_light(slot)
-
-    def _heavy(self) -> bool:
-        return self.pipeline.heavy or any(self.pipeline.branch_heavy(name) for name in self.routes)
-
-    def _run_light(self, slot: _Slot) -> None:
-        take = slot.take
+    def _transform_first(self, take: Taking) -> None:
+        """Run every filter and transform before the journal; messages are written in the order in which they came."""
+        self._arrivals.append(take)
+        if self._heavy:
+            task = asyncio.create_task(self._run_all(take))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            return
         try:
-            take.work.common = self.pipeline.common(take.message)
-            for name in self.routes:
-                take.outputs[name] = self._branch_light(name, take.work.common)
+            take.outputs = {name: self._steps.light(take.work, name) for name in self.routes}
         except MessageError as error:
             take.error = error
-        self._slot_ready(slot)
+        self._ready(take)
 
-    async def _run_all(self, slot: _Slot) -> None:
-        take = slot.take
+    async def _run_all(self, take: Taking) -> None:
         try:
-            for route in self.routes.values():
-                take.outputs[route.model.name] = await self._outputs(route, take.work)
+            for name in self.routes:
+                take.outputs[name] = await self._steps.outputs(take.work, name)
         except MessageError as error:
             take.error = error
         except WorkerError as error:
             take.failure = error
-        self._slot_ready(slot)
+        self._ready(take)
 
-    def _slot_ready(self, slot: _Slot) -> None:
-        slot.ready = True
-        while self._slots and self._slots[0].ready:
-            take = self._slots.pop(0).take
-            if take.failure is not None:
-                take.answered(Outcome(0, take.failure))
-                self.edge.forget(take.identity)
+    def _ready(self, take: Taking) -> None:
+        take.ready = True
+        while self._arrivals and self._arrivals[0].ready:
+            first = self._arrivals.popleft()
+            if first.failure is None:
+                self._write(first)
             else:
-                if take.error is not None:
-                    self.statistics.refused += 1
-                self._write(take)
+                self.edge.forget(first.identity)
+                first.answer(Outcome(0, first.failure))
 
-    def stored(self, take: _Taking, record: Record, error: StoreError | None) -> None:
+    # after the journal
+
+    def _stored(self, take: Taking, record: Record, error: StoreError | None) -> None:
         """The journal has the message, or cannot have it: acknowledge, then hand it to the destinations."""
+        message = take.message
         if error is not None:
             self.edge.forget(take.identity)
-            take.answered(Outcome(0, error))
+            take.answer(Outcome(0, error))
             return
-        message = take.message
-        received = message.received
         if take.error is not None:
-            self.edge.add(take.identity, take.seen)
-            take.answered(Outcome(message.id, take.error, received=received))
+            take.answer(Outcome(message.id, take.error, received=message.received))
             return
-        policy = self.channel.ack
-        if policy.after == "delivered" and take.only is None:
-            handle = asyncio.get_running_loop().call_later(policy.within, self._too_late, take)
-            self._answers[message.id] = (take.answered, handle)
+        if self.channel.ack.after == "delivered" and take.only is None:
+            timer = asyncio.get_running_loop().call_later(self.channel.ack.within, self._too_late, take)
+            self._unanswered[message.id] = (take, timer)
         else:
-            take.answered(Outcome(message.id, None, b"", False, take.findings, received))
-        work, number, lanes = take.work, message.id, record.lanes
-        for route in self.routes.values():
-            if take.only is None or route.model.name in take.only:
-                self._enqueue(route, number, lanes, work, take)
+            take.answer(Outcome(message.id, None, b"", False, take.findings, message.received))
+        for name, route in self.routes.items():
+            if take.only is None or name in take.only:
+                route.add(message.id, record.lanes, take.work, take.outputs.get(name))
 
-    def _enqueue(self, route: Route, number: int, lanes: tuple[int, ...], work: Work, take: _Taking) -> None:
-        queue = route.model.queue
-        if queue.when_full == "dead_letter" and route.lanes.waiting >= queue.limit:
-            self._settle(route, number, "failed", 0, problem="the queue was full")
-            return
-        outputs = take.outputs.get(route.model.name)
-        entry = route.lanes.add(number, lanes, work)
-        if entry is not None and outputs is not None:
-            entry.outputs = outputs
+    # Acknowledged after the delivery.
 
-    def _too_late(self, take: _Taking) -> None:
-        """``ack: delivered`` and no answer in time: the sender keeps the message, so it is withdrawn here."""
+    def _delivered(self, number: int, outcome: Outcome) -> None:
+        """The named destination has answered: so is the sender."""
+        waiting = self._unanswered.pop(number, None)
+        if waiting is not None:
+            take, timer = waiting
+            timer.cancel()
+            take.answer(outcome)
+
+    def _too_late(self, take: Taking) -> None:
+        """No answer in time: the sender keeps the message, so it is withdrawn here."""
         number = take.message.id
-        if self._answers.pop(number, None) is None:
+        if self._unanswered.pop(number, None) is None:
             return
         self.edge.forget(take.identity)
-        name = self.channel.ack.destination or ""
-        route = self.routes[name]
-        if route.lanes.skip(number):
-            self._settle(route, number, "expired", 0, problem="not delivered while the sender waited")
-        else:
-            self._withdrawn.add(number)
-        take.answered(Outcome(number, QueueFull(f"{route.name} did not answer in time")))
-
-    def _answer_delivered(self, route: Route, number: int, outcome: Outcome) -> None:
-        if route.model.name != self.channel.ack.destination:
-            return
-        waiting = self._answers.pop(number, None)
-        if waiting is not None:
-            answer, handle = waiting
-            handle.cancel()
-            answer(outcome)
-
-    # delivering
-
-    async def _deliver_forever(self, route: Route) -> None:
-        """One task of a destination: takes the next delivery that may go, until cancelled."""
-        turns = 0
-        while True:
-            entry = await route.lanes.next()
-            try:
-                await self._deliver(route, entry)
-            except VaguemestreError as error:  # a fault of the engine's own files: the delivery stays in the queue
-                log.error("delivery could not be tried", route=route.name, message=entry.id, error=type(error).__name__)
-                self._retry(route, entry, Undelivered(type(error).__name__))
-            turns += 1
-            if turns >= _TURNS:
-                turns = 0
-                await asyncio.sleep(0)
-
-    async def _deliver(self, route: Route, entry: Entry) -> None:
-        number = entry.id
-        work = entry.work
-        try:
-            if work is None:
-                message = self._journal.load(number)
-                if message is None:
-                    raise MessageError("the journal cannot read this message any more")
-                work = Work(message)
-            outputs = entry.outputs
-            if outputs is None:
-                outputs = entry.outputs = await self._outputs(route, work)
-            if not outputs:
-                self._end(route, entry, "filtered", reached=False)
-                return
-            reference, answer = "", b""
-            while entry.sent < len(outputs):
-                receipt = await route.destination.send(outputs[entry.sent])
-                entry.sent += 1
-                reference, answer = receipt.reference, receipt.answer
-        except MessageError as error:
-            log.warning("message cannot pass", route=route.name, message=number, place=error.place, problem=error.problem)
-            self._end(route, entry, "failed", error=error, reached=False)
-        except Refused as error:
-            log.warning("delivery refused", route=route.name, message=number, problem=error.problem)
-            self._end(route, entry, "refused", problem=error.problem, answer=error.answer, reached=True)
-        except (Undelivered, WorkerError) as error:
-            self._retry(route, entry, error)
-        else:
-            self._delivered(route, entry, work, outputs, reference, answer)
-
-    def _delivered(
-        self, route: Route, entry: Entry, work: Work, outputs: list[Message], reference: str, answer: bytes
-    ) -> None:
-        sent = b"" if outputs[0].body is work.message.body and len(outputs) == 1 else b"\x1e".join(one.body for one in outputs)
-        keep = answer if self.channel.ack.destination == route.model.name else b""
-        self._end(route, entry, "delivered", reference=reference, sent=sent, answer=keep, reached=True, reply=answer)
-
-    async def _outputs(self, route: Route, work: Work) -> list[Message]:
-        """What one destination gets: the channel's steps (once for all destinations), then its own."""
-        name = route.model.name
-        if work.common is None:
-            if self.pipeline.heavy:
-                if work.running is None:
-                    work.running = asyncio.create_task(self._workers.run(self.name, "", work.message))
-                work.common = await asyncio.shield(work.running)
-            else:
-                work.common = self.pipeline.common(work.message)
-        if not self.pipeline.branch_heavy(name):
-            return self._branch_light(name, work.common)
-        found = []
-        for message in work.common:
-            found += await self._workers.run(self.name, name, message)
-        return found
-
-    def _branch_light(self, name: str, messages: list[Message]) -> list[Message]:
-        if len(messages) == 1:
-            return self.pipeline.branch(name, messages[0])
-        return [output for message in messages for output in self.pipeline.branch(name, message)]
-
-    def _end(
-        self,
-        route: Route,
-        entry: Entry,
-        state: State,
-        *,
-        reached: bool,
-        error: MessageError | None = None,
-        problem: str = "",
-        reference: str = "",
-        sent: bytes = b"",
-        answer: bytes = b"",
-        reply: bytes = b"",
-    ) -> None:
-        """Note how a delivery ended and let its lane go on."""
-        if error is not None:
-            problem = error.problem
-        self._settle(
-            route, entry.id, state, entry.attempts + 1, error=error, problem=problem, reference=reference, sent=sent, answer=answer
-        )
-        route.lanes.done(entry, reached=reached)
-        if self._answers:
-            refusal: VaguemestreError | None = None
-            if state not in ("delivered", "filtered"):
-                refusal = error or Refused(problem, answer)
-            self._answer_delivered(route, entry.id, Outcome(entry.id, refusal, reply or answer, received=entry.queued))
-
-    def _settle(
-        self,
-        route: Route,
-        number: int,
-        state: State,
-        attempts: int,
-        *,
-        error: MessageError | None = None,
-        problem: str = "",
-        reference: str = "",
-        sent: bytes = b"",
-        answer: bytes = b"",
-    ) -> None:
-        now = time.time()
-        place, code = (error.place, error.condition) if error else ("", "")
-        route.statistics.count(state, now)
-        self._journal.settle(
-            Delivery(number, route.name, state, now, attempts, place, code, problem, reference, sent, answer)
-        )
-
-    def _retry(self, route: Route, entry: Entry, error: VaguemestreError) -> None:
-        """Not now: note the attempt and wait, or give up when the destination's ``give_up`` has passed."""
-        number = entry.id
-        problem = getattr(error, "problem", None) or str(error)
-        if number in self._withdrawn:
-            self._withdrawn.discard(number)
-            self._end(route, entry, "expired", problem="not delivered while the sender waited", reached=False)
-            return
-        give_up = route.model.retry.give_up
-        if give_up is not None and time.time() - entry.queued > give_up:
-            self._end(route, entry, "expired", problem=problem, reached=False)
-            return
-        route.statistics.retries += 1
-        if entry.attempts == 0:
-            log.warning("delivery will be tried again", route=route.name, message=number, problem=problem)
-        self._journal.note(Attempt(number, route.name, entry.attempts + 1, time.time(), problem))
-        route.lanes.again(entry)
+        route = self.routes[self.channel.ack.destination or ""]
+        route.withdraw(number)
+        take.answer(Outcome(number, QueueFull(f"{route.name} did not answer in time")))
 
     # operators
 
     async def replay(self, message: Message, only: tuple[str, ...]) -> Outcome:
         """Send a message of the journal again to some destinations, as a new message that names its parent."""
-        copy = message.with_body(
-            message.body, id=0, parents=(message.id,), received=time.time(),
-            attributes={**message.attributes, "replay_of": str(message.id)},
-        )  # fmt: skip
+        attributes = {**message.attributes, "replay_of": str(message.id)}
+        copy = message.with_body(message.body, id=0, parents=(message.id,), received=time.time(), attributes=attributes)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._write(_Taking(self, copy, future.set_result, 0, Seen(0), (), only=only))
+        take = Taking(copy, future.set_result, 0, 0)
+        take.only = only
+        self._write(take)
         return await future
 
-    def skip(self, destination: str, number: int, why: str) -> bool:
-        """Take a waiting delivery out of a queue, to the dead letters."""
-        route = self.routes[destination]
-        if not route.lanes.skip(number):
-            return False
-        self._settle(route, number, "skipped", 0, problem=why)
-        return True
-
     def state(self) -> dict[str, Any]:
-        """For operators: counters of the channel and the state of each queue."""
+        """For operators: counters of the channel and the state of each destination."""
         return {
             "channel": self.name,
             "description": self.channel.description,
             **self.statistics.values(),
-            "destinations": {
-                name: {**route.lanes.state(), **route.statistics.values()} for name, route in self.routes.items()
-            },
+            "destinations": {name: route.state() for name, route in self.routes.items()},
         }
-
-
-class _Taking:
-    """One message between its source and the queues."""
-
-    __slots__ = (
-        "_answer", "_runtime", "error", "failure", "findings", "identity", "lanes", "message", "only", "outputs", "seen", "work",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        runtime: ChannelRuntime,
-        message: Message,
-        answer: Callable[[Outcome], None],
-        identity: int,
-        seen: Seen,
-        findings: tuple[Finding, ...],
-        error: MessageError | None = None,
-        only: tuple[str, ...] | None = None,
-    ) -> None:
-        self._runtime, self.message, self._answer = runtime, message, answer
-        self.identity, self.seen, self.findings, self.error, self.only = identity, seen, findings, error, only
-        self.failure: VaguemestreError | None = None
-        self.work = Work(message)
-        self.outputs: dict[str, list[Message]] = {}
-        self.lanes: tuple[int, ...] = ()
-
-    def done(self, record: Record, error: StoreError | None) -> None:
-        """Called by the journal."""
-        self._runtime.stored(self, record, error)
-
-    def answered(self, outcome: Outcome) -> None:
-        """Answer the source, and the resends that came meanwhile."""
-        seen = self.seen
-        seen.outcome = outcome
-        with contextlib.suppress(ConnectionError):
-            self._answer(outcome)
-        if seen.waiters:
-            for waiter in seen.waiters:
-                waiter(outcome)
-            seen.waiters.clear()
-
-
-class _Slot:
-    """The place of a message in the order of arrival while its transforms run."""
-
-    __slots__ = ("ready", "take")
-
-    def __init__(self, take: _Taking) -> None:
-        self.take, self.ready = take, False
-
-
-def aware(seconds: float) -> datetime:
-    """Seconds since the epoch as an aware time, UTC."""
-    return datetime.fromtimestamp(seconds, UTC)

@@ -6,7 +6,18 @@ from __future__ import annotations
 class Statistics:
     """Since the start of the process."""
 
-    __slots__ = ("delivered", "duplicates", "expired", "failed", "filtered", "last", "received", "refused", "retries", "skipped")
+    __slots__ = (
+        "delivered",
+        "duplicates",
+        "expired",
+        "failed",
+        "filtered",
+        "last",
+        "received",
+        "refused",
+        "retries",
+        "skipped",
+    )
 
     def __init__(self) -> None:
         """All zero; ``last`` is the time of the latest event, seconds since the epoch, 0.0 for never."""

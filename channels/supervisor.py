@@ -60,7 +60,11 @@ class Supervisor:
         self._pauses: set[asyncio.Task[None]] = set()
 
     async def start(self, who: str = "engine") -> None:
-        """Open the journal and start every enabled channel. Raises ConfigError, StoreError or OSError; stops what it began."""
+        """Open the journal and start every enabled channel; on an error, stop what was started.
+
+        Raises:
+            ConfigError, StoreError, OSError: it cannot start.
+        """
         self.journal.on_health = self._journal_health
         self.journal.open()
         try:
@@ -117,16 +121,16 @@ class Supervisor:
             await self.workers.reload()
             await self.journal.flushed()
             waiting = self.journal.waiting()
-            old, self.loaded = self.loaded, loaded
+            self.loaded = loaded
             for name in sorted(changed):
                 self.broken.pop(name, None)
                 if name in loaded.channels and loaded.channels[name].enabled:
-                    await self._restart(loaded, old, name, waiting)
+                    await self._restart(loaded, name, waiting)
             self._remember(loaded, who, why)
             log.info("configuration applied", changed=sorted(changed))
             return words
 
-    async def _restart(self, loaded: LoadedSite, old: LoadedSite, name: str, waiting: dict[str, int]) -> None:
+    async def _restart(self, loaded: LoadedSite, name: str, waiting: dict[str, int]) -> None:
         """Start a changed channel; when it cannot start (a port in use), say so and keep the others running."""
         try:
             await self._start_channel(loaded, name, waiting)

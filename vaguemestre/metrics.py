@@ -45,23 +45,33 @@ class EngineCollector(Collector):
         """All metrics of the engine, as of now."""
         state = self._supervisor.state()
         journal = state["journal"]
-        yield GaugeMetricFamily("vaguemestre_ready", "1 when every channel receives and the journal can be written.", state["ready"])
+        yield GaugeMetricFamily(
+            "vaguemestre_ready", "1 when every channel receives and the journal can be written.", state["ready"]
+        )
         yield GaugeMetricFamily("vaguemestre_journal_healthy", "1 when the journal can be written.", journal["healthy"])
         yield CounterMetricFamily("vaguemestre_journal_commits", "Transactions written to disk.", journal["commits"])
-        yield CounterMetricFamily("vaguemestre_journal_commit_seconds", "Time waited for the disk.", journal["commit_seconds"])
+        yield CounterMetricFamily(
+            "vaguemestre_journal_commit_seconds", "Time waited for the disk.", journal["commit_seconds"]
+        )
         channels = state["channels"]
         for name, text in _CHANNEL.items():
-            yield _family(f"vaguemestre_channel_{name}", text, [((one["channel"],), one[name]) for one in channels], ["channel"])
+            yield _family(
+                f"vaguemestre_channel_{name}", text, [((one["channel"],), one[name]) for one in channels], ["channel"]
+            )
         routes = [((one["channel"], name), values) for one in channels for name, values in one["destinations"].items()]
         labels = ["channel", "destination"]
         for name, text in _DESTINATION.items():
-            yield _family(f"vaguemestre_destination_{name}", text, [(key, values[name]) for key, values in routes], labels)
+            yield _family(
+                f"vaguemestre_destination_{name}", text, [(key, values[name]) for key, values in routes], labels
+            )
         for name, text in _QUEUE.items():
             gauge = GaugeMetricFamily(f"vaguemestre_queue_{name}", text, labels=labels)
             for key, values in routes:
                 gauge.add_metric(list(key), float(values[name]))
             yield gauge
-        last = GaugeMetricFamily("vaguemestre_channel_last_message", "Time of the latest message, Unix seconds.", labels=["channel"])
+        last = GaugeMetricFamily(
+            "vaguemestre_channel_last_message", "Time of the latest message, Unix seconds.", labels=["channel"]
+        )
         for one in channels:
             last.add_metric([one["channel"]], one["last"])
         yield last

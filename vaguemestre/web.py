@@ -35,7 +35,9 @@ class Web:
         self._metrics = Metrics(supervisor)
         routes = [Route("/health", self._health), Route("/ready", self._ready), Route("/metrics", self._scrape)]
         self._server = _Server(
-            uvicorn.Config(Starlette(routes=routes), host=listen.host, port=listen.port, log_level="warning", lifespan="off")
+            uvicorn.Config(
+                Starlette(routes=routes), host=listen.host, port=listen.port, log_level="warning", lifespan="off"
+            )
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -55,15 +57,15 @@ class Web:
         if self._task is not None:
             await self._task
 
-    async def _health(self, request: Request) -> Response:
+    async def _health(self, _request: Request) -> Response:
         """200 while the process turns."""
         return JSONResponse({"status": "ok"})
 
-    async def _ready(self, request: Request) -> Response:
+    async def _ready(self, _request: Request) -> Response:
         """200 when every enabled channel receives and the journal can be written, else 503 and why."""
         supervisor = self._supervisor
         body = {"ready": supervisor.ready, "journal": supervisor.journal.healthy, "broken": sorted(supervisor.broken)}
         return JSONResponse(body, status_code=200 if supervisor.ready else 503)
 
-    async def _scrape(self, request: Request) -> Response:
+    async def _scrape(self, _request: Request) -> Response:
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

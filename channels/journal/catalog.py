@@ -11,7 +11,8 @@ from typing import Any
 
 from channels.errors import ConfigError
 from channels.journal.keys import KEY_BYTES, Hasher, MasterKeys, Sealer
-from channels.journal.segment import Segment, connect
+from channels.journal.segment import Segment
+from channels.journal.sqlite import connect, one, row, rows
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS segment(
@@ -22,8 +23,15 @@ CREATE TABLE IF NOT EXISTS hold(route TEXT PRIMARY KEY, since REAL NOT NULL, who
 CREATE TABLE IF NOT EXISTS applied(
   id INTEGER PRIMARY KEY, time REAL NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, configuration TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS audit(
-  id INTEGER PRIMARY KEY, time REAL NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL);
+  id INTEGER PRIMARY KEY, time REAL NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, object TEXT NOT NULL,
+  detail TEXT NOT NULL);
 """
+
+_MARKS = {
+    "sealed": "UPDATE segment SET sealed=? WHERE number=?",
+    "drained": "UPDATE segment SET drained=? WHERE number=?",
+    "damaged": "UPDATE segment SET damaged=? WHERE number=?",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +69,17 @@ class Catalog:
     # keys
 
     def _make_hash_key(self) -> None:
-        if self._db.execute("SELECT 1 FROM key WHERE purpose='hash'").fetchone():
+        if one(self._db, "SELECT 1 FROM key WHERE purpose='hash'"):
             return
         key = secrets.token_bytes(KEY_BYTES)
         master, wrapped = self._keys.wrap(key, "hash") if self._keys else (None, key)
         self._db.execute("INSERT INTO key VALUES('hash', ?, ?)", (master, wrapped))
 
     def _hash_key(self) -> bytes:
-        master, wrapped = self._db.execute("SELECT master, wrapped FROM key WHERE purpose='hash'").fetchone()
-        return self._unwrap(master, wrapped, "hash") or wrapped
+        found = row(self._db, "SELECT master, wrapped FROM key WHERE purpose='hash'")
+        if found is None:
+            raise ConfigError(f"the journal in {self.directory} has no hash key: it is not whole")
+        return self._unwrap(found[0], found[1], "hash") or bytes(found[1])
 
     def _unwrap(self, master: str | None, wrapped: bytes | None, purpose: str) -> bytes | None:
         if master is None or wrapped is None:
@@ -84,11 +94,13 @@ class Catalog:
             raise ConfigError("the journal is not encrypted: site.yaml names no key (journal.key_file)")
         count = 0
         with self._db:
-            for purpose, master, wrapped in self._db.execute("SELECT purpose, master, wrapped FROM key").fetchall():
+            for purpose, master, wrapped in rows(self._db, "SELECT purpose, master, wrapped FROM key"):
                 key = self._unwrap(master, wrapped, purpose) or wrapped
-                self._db.execute("UPDATE key SET master=?, wrapped=? WHERE purpose=?", (*self._keys.wrap(key, purpose), purpose))
+                self._db.execute(
+                    "UPDATE key SET master=?, wrapped=? WHERE purpose=?", (*self._keys.wrap(key, purpose), purpose)
+                )
                 count += 1
-            for number, master, wrapped in self._db.execute("SELECT number, master, wrapped FROM segment").fetchall():
+            for number, master, wrapped in rows(self._db, "SELECT number, master, wrapped FROM segment"):
                 data_key = self._unwrap(master, wrapped, f"segment {number}")
                 if data_key is not None:
                     again = self._keys.wrap(data_key, f"segment {number}")
@@ -100,8 +112,8 @@ class Catalog:
 
     def segments(self) -> list[SegmentInfo]:
         """All segments that exist, oldest first."""
-        rows = self._db.execute("SELECT number, first, opened, sealed, drained, damaged FROM segment ORDER BY number")
-        return [SegmentInfo(*row) for row in rows.fetchall()]
+        found = rows(self._db, "SELECT number, first, opened, sealed, drained, damaged FROM segment ORDER BY number")
+        return [SegmentInfo(*info) for info in found]
 
     def path(self, number: int) -> Path:
         """The file of a segment."""
@@ -109,17 +121,17 @@ class Catalog:
 
     def open(self, number: int, *, write: bool = False) -> Segment:
         """Open a segment. Raises ConfigError (key) or apsw.Error (damaged or missing file)."""
-        row = self._db.execute("SELECT master, wrapped FROM segment WHERE number=?", (number,)).fetchone()
-        if row is None:
+        found = row(self._db, "SELECT master, wrapped FROM segment WHERE number=?", (number,))
+        if found is None:
             raise ConfigError(f"the journal has no segment {number}")
-        return Segment(self.path(number), Sealer(self._unwrap(*row, f"segment {number}")), write=write)
+        key = self._unwrap(found[0], found[1], f"segment {number}")
+        return Segment(self.path(number), Sealer(key), write=write)
 
     def add(self, first: int) -> int:
         """A new segment, for messages from ``first`` on; returns its number. Encrypted when there are master keys."""
         now = time.time()
         with self._db:
-            last = self._db.execute("SELECT coalesce(max(number), 0) FROM segment").fetchone()[0]
-            number = int(last) + 1
+            number = int(one(self._db, "SELECT coalesce(max(number), 0) + 1 FROM segment"))
             master, wrapped = None, None
             if self._keys:
                 master, wrapped = self._keys.wrap(secrets.token_bytes(KEY_BYTES), f"segment {number}")
@@ -132,8 +144,7 @@ class Catalog:
 
     def mark(self, number: int, what: str, value: float | str) -> None:
         """Set ``sealed``, ``drained`` (times) or ``damaged`` (why) of a segment."""
-        statements = {name: f"UPDATE segment SET {name}=? WHERE number=?" for name in ("sealed", "drained", "damaged")}
-        self._db.execute(statements[what], (value, number))
+        self._db.execute(_MARKS[what], (value, number))
 
     def remove(self, number: int) -> None:
         """Forget a segment and unlink its files: the space is free at once, its key is gone."""
@@ -154,18 +165,16 @@ class Catalog:
 
     def holds(self) -> dict[str, tuple[float, str, str]]:
         """Held destinations: route -> (since, who, why)."""
-        return {route: (since, who, why) for route, since, who, why in self._db.execute("SELECT * FROM hold").fetchall()}
+        return {route: (since, who, why) for route, since, who, why in rows(self._db, "SELECT * FROM hold")}
 
     def audit(self, who: str, action: str, thing: str, detail: str = "") -> None:
         """Record that someone saw or moved something. Never pass message contents."""
-        self._db.execute(
-            "INSERT INTO audit(time, who, action, object, detail) VALUES(?,?,?,?,?)", (time.time(), who, action, thing, detail)
-        )
+        sql = "INSERT INTO audit(time, who, action, object, detail) VALUES(?,?,?,?,?)"
+        self._db.execute(sql, (time.time(), who, action, thing, detail))
 
-    def audited(self, limit: int = 100) -> list[tuple[float, str, str, str, str]]:
+    def audited(self, limit: int = 100) -> list[tuple[Any, ...]]:
         """The latest audit entries: (time, who, action, object, detail), newest first."""
-        rows = self._db.execute("SELECT time, who, action, object, detail FROM audit ORDER BY id DESC LIMIT ?", (limit,))
-        return rows.fetchall()
+        return rows(self._db, "SELECT time, who, action, object, detail FROM audit ORDER BY id DESC LIMIT ?", (limit,))
 
     def applied(self, who: str, why: str, configuration: dict[str, Any]) -> int:
         """Keep a configuration that was applied; returns its number."""
@@ -177,5 +186,7 @@ class Catalog:
 
     def configurations(self, limit: int = 50) -> list[tuple[int, float, str, str, dict[str, Any]]]:
         """Applied configurations: (number, time, who, why, files), newest first."""
-        rows = self._db.execute("SELECT id, time, who, why, configuration FROM applied ORDER BY id DESC LIMIT ?", (limit,))
-        return [(number, at, who, why, json.loads(text)) for number, at, who, why, text in rows.fetchall()]
+        found = rows(
+            self._db, "SELECT id, time, who, why, configuration FROM applied ORDER BY id DESC LIMIT ?", (limit,)
+        )
+        return [(number, at, who, why, json.loads(text)) for number, at, who, why, text in found]

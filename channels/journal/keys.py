@@ -111,7 +111,7 @@ class Sealer:
         try:
             return self._cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], place)
         except InvalidTag:
-            raise ConfigError("a row of the journal does not decrypt: it was altered, or the key is another one") from None
+            raise ConfigError("a row of the journal does not decrypt: altered, or the key is another one") from None
 
 
 class Hasher:

@@ -37,14 +37,12 @@ class Record:
         lanes: tuple[int, ...],
         facets: list[int],
         done: Callable[[Record, StoreError | None], None],
-        *,
-        identity: int = 0,
-        digest: int = 0,
-        refusal: tuple[str, str, str] | None = None,
     ) -> None:
         """The message's id is 0 until ``Journal.append`` gives it one."""
         self.message, self.channel, self.routes, self.lanes, self.facets = message, channel, routes, lanes, facets
-        self.done, self.identity, self.digest, self.refusal = done, identity, digest, refusal
+        self.done = done
+        self.identity = self.digest = 0
+        self.refusal: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -14,6 +15,7 @@ from channels.journal.catalog import Catalog, SegmentInfo
 from channels.journal.keys import MasterKeys
 from channels.journal.records import Attempt, Delivery, Row
 from channels.journal.segment import Segment
+from channels.journal.sqlite import row, rows
 from channels.message import Message
 
 _COLUMNS = "id, received, channel, kind, control_id, sender, format, charset, size, parents, refusal"
@@ -24,7 +26,8 @@ _STATES = {
     "expired": "id IN (SELECT message FROM delivery WHERE state='expired')",
     "skipped": "id IN (SELECT message FROM delivery WHERE state='skipped')",
     "filtered": "id IN (SELECT message FROM delivery WHERE state='filtered')",
-    "dead": "(refusal IS NOT NULL OR id IN (SELECT message FROM delivery WHERE state IN ('refused', 'failed', 'expired')))",
+    "dead": "(refusal IS NOT NULL OR id IN (SELECT message FROM delivery "
+    "WHERE state IN ('refused', 'failed', 'expired')))",
     "delivered": "id IN (SELECT message FROM delivery WHERE state='delivered')",
 }
 STATES = tuple(_STATES)
@@ -97,11 +100,8 @@ class Archive:
             room = criteria.limit - len(found)
             if room <= 0:
                 break
-            rows = segment.db.execute(
-                f"SELECT {_COLUMNS} FROM message WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608  # from constants
-                (*values, room),
-            ).fetchall()
-            found += [self._row(segment, row) for row in rows]
+            sql = f"SELECT {_COLUMNS} FROM message WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608  # constants
+            found += [self._row(segment, one) for one in rows(segment.db, sql, (*values, room))]
         return found
 
     def _where(self, criteria: Criteria) -> tuple[str, list[str | float | int]]:
@@ -127,30 +127,30 @@ class Archive:
                 values.append(self.catalog.hasher.hash(f"{facet} {value}"))
         return " AND ".join(parts), values
 
-    def _row(self, segment: Segment, row: tuple[object, ...]) -> Row:
-        number, received, channel, kind, control_id, sender, format_, charset, size, parents, refusal = row
-        waiting = segment.db.execute(
-            "SELECT route FROM pending WHERE message=? AND route GLOB ?", (number, f"{channel}/*")
-        ).fetchall()
+    def _row(self, segment: Segment, columns: tuple[Any, ...]) -> Row:
+        number, received, channel, kind, control_id, sender, format_, charset, size, parents, refusal = columns
+        waiting = rows(
+            segment.db, "SELECT route FROM pending WHERE message=? AND route GLOB ?", (number, f"{channel}/*")
+        )
         return Row(
-            number, received, channel, kind, control_id, sender, format_, charset, size,  # type: ignore[arg-type]  # columns
-            tuple(json.loads(parents or "[]")),  # type: ignore[arg-type]  # a text column
-            tuple(json.loads(refusal)) if refusal else None,  # type: ignore[arg-type]  # a text column
-            tuple(route for (route,) in waiting),
-            self._deliveries(segment, number),  # type: ignore[arg-type]  # an integer column
+            number, received, channel, kind, control_id, sender, format_, charset, size,
+            parents=tuple(json.loads(parents or "[]")),
+            refusal=tuple(json.loads(refusal)) if refusal else None,
+            waiting=tuple(route for (route,) in waiting),
+            deliveries=self._deliveries(segment, number),
         )  # fmt: skip
 
     def _deliveries(self, segment: Segment, number: int) -> tuple[Delivery, ...]:
-        rows = segment.db.execute("SELECT * FROM delivery WHERE message=? ORDER BY time", (number,)).fetchall()
-        return tuple(Delivery(*row) for row in rows)
+        found = rows(segment.db, "SELECT * FROM delivery WHERE message=? ORDER BY time", (number,))
+        return tuple(Delivery(*columns) for columns in found)
 
     def row(self, number: int) -> Row:
         """One message without its body. Raises ConfigError when the journal does not have it."""
         segment = self._holding(number)
-        row = segment.db.execute(f"SELECT {_COLUMNS} FROM message WHERE id=?", (number,)).fetchone()  # noqa: S608  # constant
-        if row is None:
+        columns = row(segment.db, f"SELECT {_COLUMNS} FROM message WHERE id=?", (number,))  # noqa: S608  # constant
+        if columns is None:
             raise ConfigError(f"the journal has no message {number}")
-        return self._row(segment, row)
+        return self._row(segment, columns)
 
     def message(self, number: int) -> Message:
         """One message with its body. Raises ConfigError when the journal does not have it."""
@@ -160,32 +160,32 @@ class Archive:
         return message
 
     def content(self, number: int, route: str, role: str) -> bytes:
-        """What was ``sent`` to a destination when it differs from the message, or its ``answer``; empty when not kept."""
+        """What was ``sent`` to a destination when it is not the message, or its ``answer``; empty when not kept."""
         return self._holding(number).content(number, route, role)
 
     def attempts(self, number: int) -> list[Attempt]:
         """Failed attempts of a message's deliveries, in order of time."""
-        rows = self._holding(number).db.execute("SELECT * FROM attempt WHERE message=? ORDER BY time", (number,)).fetchall()
-        return [Attempt(*row) for row in rows]
+        found = rows(self._holding(number).db, "SELECT * FROM attempt WHERE message=? ORDER BY time", (number,))
+        return [Attempt(*columns) for columns in found]
 
     def children(self, number: int) -> list[Row]:
         """Messages that came from this one (replays, batches, other channels)."""
+        sql = f"SELECT {_COLUMNS} FROM message WHERE parents IS NOT NULL AND id>?"  # noqa: S608  # constant
         found = []
         for segment in self._segments():
-            rows = segment.db.execute(
-                f"SELECT {_COLUMNS} FROM message WHERE parents IS NOT NULL AND id>?",  # noqa: S608  # constant
-                (number,),
-            ).fetchall()
-            found += [self._row(segment, row) for row in rows if number in json.loads(row[9])]
-        return sorted(found, key=lambda row: row.id)
+            for columns in rows(segment.db, sql, (number,)):
+                child = self._row(segment, columns)
+                if number in child.parents:
+                    found.append(child)
+        return sorted(found, key=lambda child: child.id)
 
     def dead(self, route: str, limit: int = 100) -> list[Delivery]:
         """The latest dead letters of a destination."""
+        sql = (
+            "SELECT * FROM delivery WHERE route=? AND state IN ('refused', 'failed', 'expired') "
+            "ORDER BY message DESC LIMIT ?"
+        )
         found: list[Delivery] = []
         for segment in self._segments():
-            rows = segment.db.execute(
-                "SELECT * FROM delivery WHERE route=? AND state IN ('refused', 'failed', 'expired') ORDER BY message DESC LIMIT ?",
-                (route, limit - len(found)),
-            ).fetchall()
-            found += [Delivery(*row) for row in rows]
+            found += [Delivery(*columns) for columns in rows(segment.db, sql, (route, limit - len(found)))]
         return found

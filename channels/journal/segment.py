@@ -1,21 +1,22 @@
 """One segment file of the journal: a SQLite database that one process writes.
 
-A message costs one short row, its body and a row of ``pending`` per destination; a delivery that went well costs one
-row and removes the pending one. ``pending`` is only as long as the queues, so a start reads what waits and nothing else.
+A message costs one short row, its body and a row of ``pending`` per destination; a delivery that went well costs
+one row and removes the pending one. ``pending`` is as long as the queues, so a start reads what waits, nothing else.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-import apsw
 import zstandard
 
 from channels.journal.keys import Sealer
 from channels.journal.records import Attempt, Delivery, Record
+from channels.journal.sqlite import connect, one, row, rows
 from channels.message import Message
 
 _SCHEMA = """
@@ -71,21 +72,6 @@ def _grow(form: int, data: bytes) -> bytes:
     return _decompressor.decompress(data) if form == _ZSTD else data
 
 
-def connect(path: Path, *, write: bool = False) -> apsw.Connection:
-    """A connection to a segment or to the catalog: safe to lose power at any time when it writes."""
-    if not write:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(5000)
-        return connection
-    connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(5000)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA wal_autocheckpoint=4000")
-    connection.execute("PRAGMA journal_size_limit=67108864")
-    return connection
-
-
 class Segment:
     """One file. Only the journal's writer calls the methods that write; they do not commit."""
 
@@ -93,7 +79,7 @@ class Segment:
         """Open the file, and make it when it is new and ``write``. Raises apsw.Error."""
         self.path, self.sealer = path, sealer
         self.db = connect(path, write=write)
-        if write and not self.db.execute("SELECT 1 FROM sqlite_schema WHERE name='message'").fetchone():
+        if write and one(self.db, "SELECT 1 FROM sqlite_schema WHERE name='message'") is None:
             with self.db:
                 self.db.execute(_SCHEMA)
                 self.db.execute(_DEAD)
@@ -130,14 +116,14 @@ class Segment:
             )
             place = b"b%d" % number
             form, data = _shrink(message.body)
-            attributes = seal(json.dumps(dict(message.attributes)).encode(), b"a%d" % number) if message.attributes else None
+            attributes = (
+                seal(json.dumps(dict(message.attributes)).encode(), b"a%d" % number) if message.attributes else None
+            )
             bodies.append((number, form, seal(data, place), attributes))
-            for one in record.facets:
-                facets.append((one, number))
+            facets += [(value, number) for value in record.facets]
             if record.routes:
                 lanes = pack_lanes(record.lanes)
-                for route in record.routes:
-                    pending.append((route, number, lanes))
+                pending += [(route, number, lanes) for route in record.routes]
         many = self.db.executemany
         many("INSERT INTO message VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)", messages)
         many("INSERT INTO body VALUES(?,?,?,?)", bodies)
@@ -148,74 +134,76 @@ class Segment:
 
     def settle(self, deliveries: list[Delivery]) -> None:
         """Write how deliveries ended and take them out of ``pending``."""
-        rows = [(d.message, d.route, d.state, d.time, d.attempts, d.place, d.code, d.problem, d.reference) for d in deliveries]
-        self.db.executemany("INSERT OR REPLACE INTO delivery VALUES(?,?,?,?,?,?,?,?,?)", rows)
-        self.db.executemany("DELETE FROM pending WHERE route=? AND message=?", [(d.route, d.message) for d in deliveries])
+        ends = [
+            (d.message, d.route, d.state, d.time, d.attempts, d.place, d.code, d.problem, d.reference)
+            for d in deliveries
+        ]
+        gone = [(d.route, d.message) for d in deliveries]
+        self.db.executemany("INSERT OR REPLACE INTO delivery VALUES(?,?,?,?,?,?,?,?,?)", ends)
+        self.db.executemany("DELETE FROM pending WHERE route=? AND message=?", gone)
         contents = []
-        for one in deliveries:
-            for role, data in (("sent", one.sent), ("answer", one.answer)):
+        for end in deliveries:
+            for role, data in (("sent", end.sent), ("answer", end.answer)):
                 if data:
                     form, small = _shrink(data)
-                    sealed = self.sealer.seal(small, _content_place(one.message, one.route, role))
-                    contents.append((one.message, one.route, role, form, sealed))
+                    sealed = self.sealer.seal(small, _content_place(end.message, end.route, role))
+                    contents.append((end.message, end.route, role, form, sealed))
         if contents:
             self.db.executemany("INSERT OR REPLACE INTO content VALUES(?,?,?,?,?)", contents)
 
     def note(self, attempts: list[Attempt]) -> None:
         """Write failed attempts."""
-        rows = [(one.message, one.route, one.number, one.time, one.problem) for one in attempts]
-        self.db.executemany("INSERT INTO attempt VALUES(?,?,?,?,?)", rows)
+        values = [(tried.message, tried.route, tried.number, tried.time, tried.problem) for tried in attempts]
+        self.db.executemany("INSERT INTO attempt VALUES(?,?,?,?,?)", values)
 
     def add_indexes(self) -> None:
-        """Make searches in a sealed segment quick. Its own transaction; seconds for a large file, off the event loop."""
+        """Make searches in a sealed segment quick. Seconds for a large file: not on the event loop."""
         self.db.execute(_SEAL)
 
     # reading
 
     def last_id(self) -> int:
         """The highest message number, 0 when there is none."""
-        return int(self.db.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()[0])
+        return int(one(self.db, "SELECT coalesce(max(id), 0) FROM message"))
 
     def pending(self, route: str, after: int, limit: int) -> list[tuple[int, tuple[int, ...]]]:
         """What waits for a destination: (message, lanes) above ``after``, in order."""
-        rows = self.db.execute(
-            "SELECT message, lanes FROM pending WHERE route=? AND message>? ORDER BY message LIMIT ?", (route, after, limit)
-        )
-        return [(number, unpack_lanes(lanes)) for number, lanes in rows]
+        sql = "SELECT message, lanes FROM pending WHERE route=? AND message>? ORDER BY message LIMIT ?"
+        return [(number, unpack_lanes(lanes)) for number, lanes in rows(self.db, sql, (route, after, limit))]
 
     def waiting(self) -> dict[str, int]:
         """Pending deliveries, counted by route."""
-        return dict(self.db.execute("SELECT route, count(*) FROM pending GROUP BY route"))
+        return dict(rows(self.db, "SELECT route, count(*) FROM pending GROUP BY route"))
 
-    def recent(self, limit: int) -> Iterator[tuple[int, str, float, int, int, str | None]]:
-        """The latest accepted and refused messages: (id, channel, received, identity, digest, refusal), newest first."""
-        return self.db.execute(
-            "SELECT id, channel, received, identity, digest, refusal FROM message WHERE identity != 0 ORDER BY id DESC LIMIT ?",
-            (limit,),
+    def recent(self, limit: int) -> list[tuple[Any, ...]]:
+        """The latest messages with a control id: (id, channel, received, identity, digest, refusal), newest first."""
+        sql = (
+            "SELECT id, channel, received, identity, digest, refusal FROM message "
+            "WHERE identity != 0 ORDER BY id DESC LIMIT ?"
         )
+        return rows(self.db, sql, (limit,))
 
     def load(self, number: int) -> Message | None:
         """A message with its body."""
-        row = self.db.execute(
-            "SELECT body.form, body.data, body.attributes, format, charset, kind, control_id, sender, received, parents "
-            "FROM message JOIN body USING(id) WHERE id=?",
+        found = row(
+            self.db,
+            "SELECT body.form, body.data, body.attributes, format, charset, kind, control_id, sender, received, "
+            "parents FROM message JOIN body USING(id) WHERE id=?",
             (number,),
-        ).fetchone()
-        if row is None:
+        )
+        if found is None:
             return None
-        form, data, attributes, format_, charset, kind, control_id, sender, received, parents = row
+        form, data, attributes, format_, charset, kind, control_id, sender, received, parents = found
         known = json.loads(self.sealer.open(attributes, b"a%d" % number)) if attributes else {}
         body = _grow(form, self.sealer.open(data, b"b%d" % number))
-        return Message(
-            body, format_, charset, kind, control_id, sender, received, number, tuple(json.loads(parents or "[]")), known
-        )
+        parents = tuple(json.loads(parents or "[]"))
+        return Message(body, format_, charset, kind, control_id, sender, received, number, parents, known)
 
     def content(self, number: int, route: str, role: str) -> bytes:
         """The bytes sent (``sent``) or answered (``answer``) that were kept for a delivery; empty when none were."""
-        row = self.db.execute(
-            "SELECT form, data FROM content WHERE message=? AND route=? AND role=?", (number, route, role)
-        ).fetchone()
-        return _grow(row[0], self.sealer.open(row[1], _content_place(number, route, role))) if row else b""
+        sql = "SELECT form, data FROM content WHERE message=? AND route=? AND role=?"
+        found = row(self.db, sql, (number, route, role))
+        return _grow(found[0], self.sealer.open(found[1], _content_place(number, route, role))) if found else b""
 
 
 def _content_place(number: int, route: str, role: str) -> bytes:

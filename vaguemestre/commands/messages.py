@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from channels.loader import LoadedSite, load_site
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +17,6 @@ from channels.control import NotRunning
 from channels.errors import ConfigError
 from channels.journal.records import Row
 from channels.journal.search import STATES, Archive, Criteria
-from channels.loader import LoadedSite, load_site
 from channels.runtime import ChannelRuntime
 from channels.supervisor import journal_of, master_keys
 from channels.workers import Workers
@@ -114,7 +114,9 @@ def search(
     table = Table("number", "received", "channel", "kind", "control id", "sender", "size", "state")
     for row in rows:
         received = local(loaded, row.received)
-        table.add_row(str(row.id), received, row.channel, row.kind, row.control_id, row.sender, str(row.size), row.state)
+        table.add_row(
+            str(row.id), received, row.channel, row.kind, row.control_id, row.sender, str(row.size), row.state
+        )
     Console().print(table)
 
 
@@ -163,10 +165,16 @@ def story(site: SITE, number: NUMBER, json_: JSON = False) -> None:
         archive.close()
     if json_:
         tries = [{"destination": a.route, "number": a.number, "time": a.time, "problem": a.problem} for a in attempts]
-        typer.echo(json.dumps({**as_json(row), "attempts": tries, "children": [one.id for one in children]}, ensure_ascii=False))
+        typer.echo(
+            json.dumps(
+                {**as_json(row), "attempts": tries, "children": [one.id for one in children]}, ensure_ascii=False
+            )
+        )
         return
     console = Console()
-    console.print(f"[bold]message {row.id}[/]  {row.kind}  {row.control_id}  from {row.sender}  ({row.size} bytes, {row.state})")
+    console.print(
+        f"[bold]message {row.id}[/]  {row.kind}  {row.control_id}  from {row.sender}  ({row.size} bytes, {row.state})"
+    )
     events = [(row.received, "received", row.channel, "")]
     if row.refusal:
         events.append((row.received, "refused", row.channel, f"{row.refusal[0]}: {row.refusal[2]} ({row.refusal[1]})"))
@@ -204,7 +212,12 @@ def export(
     archive = _archive(loaded)
     try:
         criteria = Criteria(
-            channel=channel, kind=kind, state=state, limit=limit, since=_seconds(loaded, since), until=_seconds(loaded, until)
+            channel=channel,
+            kind=kind,
+            state=state,
+            limit=limit,
+            since=_seconds(loaded, since),
+            until=_seconds(loaded, until),
         )
         rows = archive.find(criteria)
         directory.mkdir(parents=True, exist_ok=True)
@@ -252,9 +265,15 @@ def replay(
     if json_:
         typer.echo(json.dumps({"messages": [number for _, number in chosen], "destinations": systems, "sent_as": made}))
     elif go:
-        typer.echo(f"{len(made)} messages sent again to {', '.join(systems)}, as {made[0]} to {made[-1]}" if made else "nothing to send")
+        typer.echo(
+            f"{len(made)} messages sent again to {', '.join(systems)}, as {made[0]} to {made[-1]}"
+            if made
+            else "nothing to send"
+        )
     else:
-        typer.echo(f"would send {len(chosen)} messages to {len(systems)} systems ({', '.join(systems)}); add --go to do it")
+        typer.echo(
+            f"would send {len(chosen)} messages to {len(systems)} systems ({', '.join(systems)}); add --go to do it"
+        )
 
 
 def _chosen(loaded: LoadedSite, numbers: list[int] | None, criteria: Criteria) -> list[Row]:
@@ -278,7 +297,9 @@ def _systems(loaded: LoadedSite, rows: list[Row], only: list[str]) -> list[str]:
         known = [model.name for model in channel.destinations]
         unknown = set(only) - set(known)
         if unknown:
-            raise ConfigError(f"{row.channel} has no destination {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+            raise ConfigError(
+                f"{row.channel} has no destination {', '.join(sorted(unknown))}; it has {', '.join(known)}"
+            )
         names |= {f"{row.channel}/{name}" for name in known if not only or name in only}
     return sorted(names)
 
@@ -294,7 +315,9 @@ async def _replay_on_disk(loaded: LoadedSite, chosen: list[list[Any]], only: lis
             if message is None:
                 raise ConfigError(f"message {number} cannot be replayed: its body is gone")
             runtime = ChannelRuntime(loaded.channels[channel], loaded, journal, Workers(loaded.directory, 1))
-            names = tuple(model.name for model in loaded.channels[channel].destinations if not only or model.name in only)
+            names = tuple(
+                model.name for model in loaded.channels[channel].destinations if not only or model.name in only
+            )
             outcome = await runtime.replay(message, names)
             if outcome.error is not None:
                 raise outcome.error

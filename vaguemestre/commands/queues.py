@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from channels.loader import LoadedSite, load_site
 from rich.console import Console
 from rich.table import Table
 
 from channels.control import NotRunning
 from channels.errors import ConfigError
 from channels.journal import Delivery, Journal
-from channels.loader import LoadedSite, load_site
 from channels.supervisor import journal_of
 from vaguemestre.commands.run import JSON, SITE, control, local, operator
 
@@ -76,7 +76,9 @@ def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
         for name, values in channel["destinations"].items():
             word = "held" if values["held"] else "unreachable" if values["circuit_open"] else "running"
             oldest = values["oldest_queued"] if values["waiting"] else None
-            rows.append({"route": f"{channel['channel']}/{name}", "waiting": values["waiting"], "oldest": oldest, "state": word})
+            rows.append(
+                {"route": f"{channel['channel']}/{name}", "waiting": values["waiting"], "oldest": oldest, "state": word}
+            )
     return rows
 
 

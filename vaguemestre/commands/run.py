@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
+from channels.loader import LoadedSite, load_site
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -19,7 +20,6 @@ from channels.control import NotRunning, ask
 from channels.errors import ConfigError
 from channels.journal import MasterKeys
 from channels.journal.catalog import Catalog
-from channels.loader import LoadedSite, load_site
 from channels.supervisor import master_keys
 
 SITE = Annotated[Path, typer.Argument(help="Folder of the site.", exists=True, file_okay=False)]
@@ -79,7 +79,15 @@ def state_tables(loaded: LoadedSite, state: dict[str, Any], before: dict[str, An
     for name in ("canal / channel", "reçus / received", "/s", "refusés / refused", "dernier / last"):
         table.add_column(name, justify="left" if name.startswith("canal") else "right")
     queues = Table()
-    columns = ("destination", "remis / delivered", "/s", "en attente / waiting", "plus ancien / oldest", "rejets / dead", "état / state")
+    columns = (
+        "destination",
+        "remis / delivered",
+        "/s",
+        "en attente / waiting",
+        "plus ancien / oldest",
+        "rejets / dead",
+        "état / state",
+    )
     for name in columns:
         queues.add_column(name, justify="left" if name in ("destination", columns[-1]) else "right")
     for one in state["channels"]:
@@ -89,7 +97,9 @@ def state_tables(loaded: LoadedSite, state: dict[str, Any], before: dict[str, An
         table.add_row(one["channel"], str(one["received"]), f"{rate:.0f}", str(one["refused"]), last)
         for name, values in one["destinations"].items():
             was = old["destinations"].get(name, values)
-            queues.add_row(*_queue_row(f"{one['channel']}/{name}", values, (values["delivered"] - was["delivered"]) / seconds))
+            queues.add_row(
+                *_queue_row(f"{one['channel']}/{name}", values, (values["delivered"] - was["delivered"]) / seconds)
+            )
     for name, problem in state["broken"].items():
         table.add_row(name, "", "", "", f"[red]{problem}")
     return Group(table, queues)
@@ -179,7 +189,10 @@ def history(
         typer.echo(f"{len(files)} files written; check and reload to apply them")
         return
     if json_:
-        rows = [{"number": n, "time": t, "who": who, "why": why, "files": sorted(files)} for n, t, who, why, files in entries]
+        rows = [
+            {"number": n, "time": t, "who": who, "why": why, "files": sorted(files)}
+            for n, t, who, why, files in entries
+        ]
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
     table = Table("number", "time", "who", "why", "files")
