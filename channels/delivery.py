@@ -30,7 +30,7 @@ _SENT_SEPARATOR = b"\x1e"
 _TOO_LATE = "not delivered while the sender waited"
 
 
-class Steps:
+class ChannelSteps:
     """The filters and transforms of one channel: light ones run here, heavy ones in a worker process."""
 
     def __init__(self, pipeline: Pipeline, workers: Workers, channel: str) -> None:
@@ -93,7 +93,7 @@ class Route:
         model: DestinationModel,
         destination: Destination,
         journal: Journal,
-        steps: Steps,
+        steps: ChannelSteps,
         waiting: int,
     ) -> None:
         """waiting: deliveries that the journal already holds for it."""
@@ -200,7 +200,7 @@ class Route:
         return Work(message)
 
     def _delivered(self, work: Work, outputs: list[Message], receipt: Receipt) -> End:
-        """What is kept of a delivery that went well: what was sent when it is not what came, the answer when it is wanted."""
+        """What is kept of a delivery that went well: what was sent if not what came, the answer if wanted."""
         unchanged = len(outputs) == 1 and outputs[0].body is work.message.body
         sent = b"" if unchanged else _SENT_SEPARATOR.join(one.body for one in outputs)
         return End(reference=receipt.reference, sent=sent, answer=receipt.answer if self.on_end else b"")

@@ -137,8 +137,8 @@ class Destination(Protocol):
     """Delivers messages to one system.
 
     ``send`` may be called again with the same message after a failure or a crash, and concurrently up to the
-    destination's ``parallel``; it may be cancelled at any await and must then leave nothing that would be taken for a later
-    message's answer. Its errors: ``Undelivered`` (try again), ``Refused`` (never), ``MessageError`` (this message
+    destination's ``parallel``; it may be cancelled at any await and must then leave nothing that would be taken for a
+    later message's answer. Its errors: ``Undelivered`` (try again), ``Refused`` (never), ``MessageError`` (this message
     cannot be written in this protocol). No text of an error quotes the message or the answer.
     """
 

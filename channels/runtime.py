@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from channels.delivery import Route, Steps
+from channels.delivery import ChannelSteps, Route
 from channels.edge import Edge, Seen
 from channels.errors import Finding, MessageError, QueueFull, StoreError, VaguemestreError, WorkerError
 from channels.journal import Journal, Record
@@ -84,7 +84,7 @@ class ChannelRuntime:
         self.edge = Edge(channel.duplicates.remember)
         self.routes: dict[str, Route] = {}
         self.source: Source | None = None
-        self._steps = Steps(Pipeline(channel, loaded), workers, self.name)
+        self._steps = ChannelSteps(Pipeline(channel, loaded), workers, self.name)
         self._formats = {name: load(target) for name, target in names("format").items()}
         self._hasher = journal.hasher
         self._channel_lane = (self._hasher.hash(f"channel {self.name}"),)

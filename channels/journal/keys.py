@@ -115,7 +115,7 @@ class Sealer:
 
 
 class Hasher:
-    """Keyed hashes of values that identify a person: 64 bits, equal values equal hashes, no way back without the key."""
+    """Keyed hashes of values that identify a person: 64 bits; equal values, equal hashes; no way back without the key."""
 
     __slots__ = ("_base",)
 
