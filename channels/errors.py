@@ -2,6 +2,7 @@
 
     VaguemestreError
     ├── ConfigError            before start: a file must change
+    │   ├── ConfigErrors       ... all the faults of a site at once
     │   ├── ChannelFileError   ... at this file, line and column
     │   └── UnknownNameError   ... no such connector, transform or table
     ├── MessageError           this message, as it stands, can never pass
@@ -23,6 +24,7 @@ Source: HL7 v2.5, table 0357 (message error condition codes); 198 and 199 are ad
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -65,6 +67,17 @@ class ChannelFileError(ConfigError):
         self.file, self.line, self.column, self.problem = file, line, column, problem
         place = f"{file}:{line}:{column}" if line else file
         super().__init__(f"{place}: {problem}")
+
+
+class ConfigErrors(ConfigError):
+    """Every fault of a site's files.
+
+    faults: in the order of files, lines and columns; the text is one of them a line.
+    """
+
+    def __init__(self, faults: Iterable[ChannelFileError]) -> None:
+        self.faults = tuple(sorted(faults, key=lambda one: (one.file, one.line, one.column, one.problem)))
+        super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
 class UnknownNameError(ConfigError):

@@ -6,7 +6,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
@@ -96,13 +105,37 @@ Secret = SecretStr
 """Written ``${NAME}`` in the file; never printed."""
 
 
+def _existing(value: Path, info: ValidationInfo) -> Path:
+    """An absolute path of a file that is there; as it is written when no site is being loaded."""
+    if info.context is None:
+        return value
+    path: Path = info.context["directory"] / value
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
+def _inside(value: Path, info: ValidationInfo) -> Path:
+    if info.context is not None:
+        directory: Path = info.context["directory"].resolve()
+        if not (directory / value).resolve().is_relative_to(directory):
+            raise ValueError("the file is outside the site")
+    return _existing(value, info)
+
+
+ExistingFile = Annotated[Path, AfterValidator(_existing)]
+"""A file of this machine, taken from the site's folder when the path is relative; absolute once a site is loaded."""
+SiteFile = Annotated[Path, AfterValidator(_inside)]
+"""The same, and it must be inside the site's folder (style sheets, code)."""
+
+
 class TlsServer(Settings):
     """TLS of a listener: its certificate; with ``clients``, the peers must show one too (mutual TLS)."""
 
-    certificate: Path = Field(description="PEM file: certificate and its chain; a path inside the site.")
-    key: Path | None = Field(None, description="PEM file of the private key, when it is not in `certificate`.")
+    certificate: ExistingFile = Field(description="PEM file: certificate and its chain; a path inside the site.")
+    key: ExistingFile | None = Field(None, description="PEM file of the private key, when it is not in `certificate`.")
     password: Secret | None = Field(None, description="Password of the private key.")
-    clients: Path | None = Field(
+    clients: ExistingFile | None = Field(
         None, description="PEM file of authorities: clients must show a certificate of theirs."
     )
 
@@ -110,9 +143,11 @@ class TlsServer(Settings):
 class TlsClient(Settings):
     """TLS of a connection: whom to trust; with ``certificate``, what to show (mutual TLS)."""
 
-    authorities: Path | None = Field(None, description="PEM file of trusted authorities; the system's when absent.")
-    certificate: Path | None = Field(None, description="PEM file: our certificate and its chain.")
-    key: Path | None = Field(None, description="PEM file of our private key, when it is not in `certificate`.")
+    authorities: ExistingFile | None = Field(
+        None, description="PEM file of trusted authorities; the system's when absent."
+    )
+    certificate: ExistingFile | None = Field(None, description="PEM file: our certificate and its chain.")
+    key: ExistingFile | None = Field(None, description="PEM file of our private key, when it is not in `certificate`.")
     password: Secret | None = Field(None, description="Password of our private key.")
     server_name: str | None = Field(None, description="Name expected in the server's certificate, when not the host.")
 

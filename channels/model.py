@@ -12,11 +12,22 @@ Row = dict[str, tuple[str, ...]]
 """One row of a filter: place or ``message`` -> the values that pass. Every field of a row must match."""
 
 
+def _value(value: Any) -> str:
+    """A value of a filter as it was written; a number or true/false without quotes is its text."""
+    if value is None:
+        raise ValueError('a value is missing; absent is written ""')
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ValueError("a value of a filter is a text, or a list of texts")
+
+
 def _rows(value: Any) -> Any:
     rows = one_or_more(value)
-    if not all(isinstance(row, dict) for row in rows):
+    if not all(isinstance(row, dict) and row for row in rows):
         raise ValueError("a filter is a row `PLACE: value`, or a list of such rows")
-    return [{str(place): [str(one) for one in one_or_more(values)] for place, values in row.items()} for row in rows]
+    return [{str(place): [_value(one) for one in one_or_more(values)] for place, values in row.items()} for row in rows]
 
 
 Filter = Annotated[tuple[Row, ...], BeforeValidator(_rows)]
@@ -43,7 +54,11 @@ def _ack(value: Any) -> Any:
     if isinstance(value, str):
         return {"after": value}
     if isinstance(value, dict) and "delivered" in value:
-        return {"after": "delivered", "destination": value["delivered"], **{k: v for k, v in value.items() if k != "delivered"}}
+        return {
+            "after": "delivered",
+            "destination": value["delivered"],
+            **{k: v for k, v in value.items() if k != "delivered"},
+        }
     return value
 
 
@@ -81,7 +96,8 @@ class Queue(Settings):
 
     limit: int = Field(1_000_000, ge=1, description="Messages waiting.")
     when_full: Literal["refuse", "dead_letter"] = Field(
-        "refuse", description="`refuse`: the source answers AR and the sender keeps the message; `dead_letter`: set aside."
+        "refuse",
+        description="`refuse`: the source answers AR and the sender keeps the message; `dead_letter`: set aside.",
     )
     memory: SizeBytes = Field(32_000_000, description="Bodies kept in memory; the rest waits on disk.")
 
@@ -113,8 +129,9 @@ class Case(Settings):
 
     name: str
     input: str = Field(description="File with the message, in the site.")
-    expect: dict[str, str | None] = Field(
-        default_factory=dict, description="Destination -> file with what it gets, or null: it gets nothing."
+    expect: dict[str, str | tuple[str, ...] | None] = Field(
+        default_factory=dict,
+        description="Destination -> file with what it gets, or several in order; null: it gets nothing.",
     )
     error: str | None = Field(None, description="The place of the refusal expected, e.g. `PV1-3.1`.")
     ignore: tuple[str, ...] = Field((), description="Places that may differ, e.g. `MSH-7`.")
@@ -128,7 +145,9 @@ class Channel(Settings):
     enabled: bool = True
     source: SourceModel
     ack: Ack = AckPolicy()
-    lane: tuple[str, ...] = Field(("patient",), description="What keeps order: `patient`, `channel`, or places such as PID-18.1.")
+    lane: tuple[str, ...] = Field(
+        ("patient",), description="What keeps order: `patient`, `channel`, or places such as PID-18.1."
+    )
     duplicates: Duplicates = Duplicates()
     filter: Filter | None = None
     transform: tuple[Step, ...] = ()

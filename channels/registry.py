@@ -43,6 +43,9 @@ TRANSFORMS = {
 FORMATS = {"hl7v2": "transforms.er7:FORMAT"}
 MATCHER = "transforms.match:Match"
 TABLES = "mappings:Tables"
+PLACES = "transforms.paths:parse_path"
+HEADER = "transforms.er7:peek"
+MESSAGE = "transforms.er7:message"
 
 _KINDS = {"source": SOURCES, "destination": DESTINATIONS, "lookup": LOOKUPS, "transform": TRANSFORMS, "format": FORMATS}
 

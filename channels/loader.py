@@ -1,0 +1,226 @@
+"""A site's folder, read and checked as a whole: every fault of every file at once, at its line and column."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from channels import registry
+from channels.channel_file import ChannelFile
+from channels.checks import ChannelChecks, between_channels
+from channels.errors import ChannelFileError, ConfigErrors, UnknownNameError
+from channels.model import Channel, Step
+from channels.pipeline import find_transform
+from channels.references import References
+from channels.site import Establishment, Site
+from channels.site_code import SiteCode
+from channels.validation import Validator
+from channels.yaml_places import Document, read
+
+NOT_SHARED = frozenset({"journal", "web", "control", "log", "workers", "stop_within"})
+"""Keys of ``site.yaml`` that no channel sees: a change of them restarts none."""
+
+
+@dataclass(frozen=True)
+class LoadedSite:
+    """A site without faults.
+
+    directory: absolute. channels: by name, in the order of their files' names.
+    texts: path inside the site -> text of every file of the configuration; secrets are references there.
+    fingerprints: by channel, of all that it depends on, secrets included: kept in memory, never written.
+    shared_fingerprint: of what every channel sees of ``site.yaml``.
+    warnings: what is allowed and looks like a mistake.
+    """
+
+    directory: Path
+    site: Site
+    channels: dict[str, Channel]
+    tables: Any
+    code: SiteCode
+    texts: dict[str, str] = field(default_factory=dict, repr=False)
+    fingerprints: dict[str, str] = field(default_factory=dict, repr=False)
+    shared_fingerprint: str = field(default="", repr=False)
+    warnings: tuple[ChannelFileError, ...] = ()
+
+    def table(self, name: str) -> Any:
+        """A code table, of the site or built in. Raises UnknownNameError."""
+        return self.tables.table(name)
+
+
+def load_site(directory: Path | str, environment: Mapping[str, str] = os.environ) -> LoadedSite:
+    """Read and check a whole site.
+
+    environment: where ``${NAME}`` and $CREDENTIALS_DIRECTORY are looked up.
+
+    Raises:
+        ConfigErrors: with every fault of every file.
+    """
+    return _Loader(Path(directory).resolve(), environment).load()
+
+
+def no_site() -> LoadedSite:
+    """An empty site, for a transform that is tried alone: no channel, no table but the built-in ones."""
+    site = Site(site="none", establishment=Establishment(name="-", finess="000000000"))
+    nowhere = Path(os.devnull) / "none"
+    return LoadedSite(nowhere, site, {}, registry.load(registry.TABLES)(None), SiteCode(nowhere))
+
+
+class _Loader:
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._references = References(directory, environment)
+        self._faults: list[ChannelFileError] = []
+        self._warnings: list[ChannelFileError] = []
+        self._documents: list[Document] = []
+        self._resolved: dict[str, Any] = {}
+        self._texts: dict[str, str] = {}
+        self._tables = registry.load(registry.TABLES)(directory / "mappings")
+        self._code = SiteCode(directory / "transforms")
+
+    def load(self) -> LoadedSite:
+        directory = self._directory
+        if not (directory / "site.yaml").is_file():
+            raise ConfigErrors(
+                [ChannelFileError("site.yaml", 0, 0, "there is no such file: this folder is not a site")]
+            )
+        site = self._site()
+        channels = self._channels()
+        self._faults += between_channels(channels, site)
+        for document in self._documents:
+            self._faults += document.faults
+        self._faults += [*self._tables.faults, *self._code.faults]
+        if self._faults or site is None:
+            raise ConfigErrors(self._faults)
+        for folder in ("mappings", "transforms"):
+            for file in sorted(directory.glob(f"{folder}/*.*")):
+                self._read(file)
+        by_name = {channel.channel: channel for channel, _ in channels}
+        warnings = sorted(self._warnings, key=lambda one: (one.file, one.line, one.column))
+        return LoadedSite(
+            directory, site, by_name, self._tables, self._code, self._texts,
+            {name: self._fingerprint(channel) for name, channel in by_name.items()},
+            _digest({key: value for key, value in self._resolved["site.yaml"].items() if key not in NOT_SHARED}),
+            tuple(warnings),
+        )  # fmt: skip
+
+    def _read(self, file: Path) -> bytes:
+        """The content of a file, kept for the history when it is text."""
+        content = file.read_bytes() if file.is_file() else b""
+        text = content.decode("utf-8", "replace")
+        if "\ufffd" not in text:
+            self._texts[file.relative_to(self._directory).as_posix()] = text
+        return content
+
+    def _document(self, file: Path) -> tuple[Document, Any]:
+        """A document and its data with references replaced."""
+        name = file.relative_to(self._directory).as_posix()
+        document = read(name, self._read(file))
+        self._documents.append(document)
+        self._resolved[name] = self._references.resolve(document)
+        return document, self._resolved[name]
+
+    def _site(self) -> Site | None:
+        document, data = self._document(self._directory / "site.yaml")
+        if document.data is None and document.faults:
+            return None
+        if not isinstance(data, dict):
+            document.faults.append(document.fault((1, 1), "site.yaml is a mapping with `site:` and `establishment:`"))
+            return None
+        validator = Validator(document, self._directory)
+        site = validator.validate(Site, data)
+        if site is not None and site.laboratory is not None:
+            for key in ("chapters", "units"):
+                self._named_table(validator, key, getattr(site.laboratory, key))
+        return site
+
+    def _named_table(self, validator: Validator, key: str, name: str | None) -> None:
+        try:
+            if name is not None:
+                self._tables.table(name)
+        except UnknownNameError as error:
+            validator.fault(("laboratory", key), str(error))
+
+    def _channels(self) -> list[tuple[Channel, Document]]:
+        folder = self._directory / "channels"
+        self._faults += [
+            ChannelFileError(f"channels/{file.name}", 0, 0, "the name of a channel file ends in .yaml")
+            for file in folder.glob("*.yml")
+        ]
+        loaded = [(self._channel(file)) for file in sorted(folder.glob("*.yaml"))]
+        return [one for one in loaded if one is not None]
+
+    def _channel(self, file: Path) -> tuple[Channel, Document] | None:
+        document, data = self._document(file)
+        if document.data is None and document.faults:
+            return None
+        known = sorted({*registry.names("transform"), *self._code.names()})
+        channel = ChannelFile(document, self._directory, self._find, known).channel(data)
+        if channel is None:
+            return None
+        ChannelChecks(channel, document, self._directory, self._tables.table, self._warnings).run()
+        return channel, document
+
+    def _find(self, name: str) -> Any:
+        return find_transform(name, self._code)
+
+    def _fingerprint(self, channel: Channel) -> str:
+        """Of the channel's file, the files and tables that it names, and the site's code when it uses some."""
+        models: list[Any] = [channel.source.settings]
+        steps = list(channel.transform)
+        for destination in channel.destinations:
+            models.append(destination.settings)
+            steps += destination.transform
+        names: set[str] = set()
+        tables: set[str] = set()
+        every_table = False
+        for step in _all_steps(steps):
+            models.append(step.options)
+            names.add(step.name)
+            tables.update(getattr(step.options, "tables", ()))
+            every_table = every_table or not isinstance(step.options, BaseModel)
+        uses_code = any(self._code.has_module(name) for name in names)
+        parts = {
+            "file": self._resolved[f"channels/{channel.channel}.yaml"],
+            "files": {
+                str(path): hashlib.sha256(path.read_bytes()).hexdigest() for model in models for path in _files(model)
+            },
+            "tables": {
+                name: text
+                for name, text in self._texts.items()
+                if name.startswith("mappings/") and (every_table or Path(name).stem in tables)
+            },
+            "code": self._code.digest if uses_code else "",
+        }
+        return _digest(parts)
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def _all_steps(steps: list[Step]) -> Iterator[Step]:
+    for step in steps:
+        yield step
+        for value in vars(step.options).values() if isinstance(step.options, BaseModel) else ():
+            if isinstance(value, tuple) and value and isinstance(value[0], Step):
+                yield from _all_steps(list(value))
+
+
+def _files(value: Any) -> Iterator[Path]:
+    """The files that settings name (certificates, style sheets)."""
+    if isinstance(value, Path):
+        if value.is_absolute() and value.is_file():
+            yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _files(getattr(value, name))
+    elif isinstance(value, tuple | list):
+        for one in value:
+            yield from _files(one)
