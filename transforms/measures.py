@@ -14,10 +14,10 @@ from transforms.report import Interval, Number, Quantity, Range, Ratio, Text, Un
 from transforms.tables import column
 
 _NUMBER = r"[+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+)"
-_IS_NUMBER = re.compile(_NUMBER)
-_COMPARED = re.compile(rf"(<=|>=|=<|=>|<|>|≤|≥)\s*({_NUMBER})")
-_BETWEEN = re.compile(rf"({_NUMBER})\s*(?:-|–|à|a|to)\s*({_NUMBER})")
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
+_IS_NUMBER = re.compile(_NUMBER, re.ASCII)
+_COMPARED = re.compile(rf"(<=|>=|=<|=>|<|>|≤|≥)\s*({_NUMBER})", re.ASCII)
+_BETWEEN = re.compile(rf"({_NUMBER})\s*(?:-|–|à|a|to)\s*({_NUMBER})", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+", re.ASCII)
 _LOW = {">": False, ">=": True, "=>": True, "≥": True}
 _HIGH = {"<": False, "<=": True, "=<": True, "≤": True}
 _SIGNS = str.maketrans({"µ": "u", "μ": "u", "⁰": "0", "¹": "1", "²": "2", "³": "3", "⁶": "6", "⁹": "9"})

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 from channels.errors import ParseError
 from transforms.report import Moment
 
-_DTM = re.compile(r"(\d{4}(?:\d\d){0,5})(\.\d{1,6})?([+-]\d{4}|Z)?")
-_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?([+-]\d\d:?\d\d|Z)?")
-_FRENCH = re.compile(r"(\d\d)/(\d\d)/(\d{4})(?: (\d\d):(\d\d)(?::(\d\d))?)?")
+_DTM = re.compile(r"(\d{4}(?:\d\d){0,5})(\.\d{1,6})?([+-]\d{4}|Z)?", re.ASCII)
+_ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?([+-]\d\d:?\d\d|Z)?", re.ASCII)
+_FRENCH = re.compile(r"(\d\d)/(\d\d)/(\d{4})(?: (\d\d):(\d\d)(?::(\d\d))?)?", re.ASCII)
 
 
 def moment(text: str, zone: ZoneInfo, place: str) -> Moment | None:
@@ -42,6 +42,8 @@ def _read(text: str, zone: ZoneInfo) -> tuple[str, str, bool] | None:
     if not digits or (fraction and len(digits) != 14):
         return None
     numbers = [int(digits[:4]), *(int(digits[at : at + 2]) for at in range(4, len(digits), 2))]
+    if not 1850 <= numbers[0] <= 2199:  # a day and month taken for a year, most often
+        return None
     numbers += [1] * (3 - len(numbers))
     try:
         instant = datetime(*numbers)  # type: ignore[arg-type]  # noqa: DTZ001  # three to six numbers; the zone comes below

@@ -161,6 +161,11 @@ def _assemble(groups: _Groups, rules: Rules, read: list[ReadOrder]) -> Report:
         raise ProfileError("a report needs the number of its request (OBR-3)", "OBR-3")
     signatory, validators = _signatures(orders, panels, rules)
     collected = _earliest([specimen.collected for one in panels for specimen in one.specimens])
+    received = _earliest([specimen.received for one in panels for specimen in one.specimens]) or collected
+    if received is None:
+        raise ProfileError(
+            "the time of reception (OBR-14, SPM-18) or of sampling (OBR-7, SPM-17) is required", "OBR-14"
+        )
     custodian = organization(settings.custodian) if settings.custodian else rules.own
     attachments = [file for one in read for file in one.attachments]
     assert groups.patient is not None  # noqa: S101  # read_report refused it before
@@ -174,11 +179,11 @@ def _assemble(groups: _Groups, rules: Rules, read: list[ReadOrder]) -> Report:
         custodian,
         signatory,
         _chapters(read),
+        received,
         requested,
         validators,
         _collectors(panels),
         tuple(dict.fromkeys(person for order in orders for person in people(_obr(order), 28, rules))),
-        _earliest([one.received for one in panels]) or collected,
         released,
         notes(groups.notes),
         tuple(file for file in attachments if not file.laboratory),

@@ -105,8 +105,6 @@ def _panel(order: Order, obr: Line, given: str, results: tuple[Result, ...], rul
         placer,
         filler,
         _specimens(order, obr, filler, rules),
-        rules.when(obr.value(7), obr.at(7)),
-        rules.when(obr.value(14), obr.at(14)),
         rules.when(obr.value(22), obr.at(22)),
         (*_clinical(obr), *notes(order.notes), *_specimen_notes(order)),
         obr.place,

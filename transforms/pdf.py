@@ -14,8 +14,30 @@ from weasyprint import CSS, HTML
 from weasyprint.text.fonts import FontConfiguration
 
 from transforms.ins import ins_kind
-from transforms.report import Address, Chapter, Ins, Moment, Note, Organization, Panel, Patient, Report, Result, Telecom
-from transforms.wording import STATUS, abnormal, common, panel_lines, result_lines, shown_flag, shown_values
+from transforms.report import (
+    Address,
+    Chapter,
+    Ins,
+    Moment,
+    Note,
+    Organization,
+    Panel,
+    Patient,
+    Report,
+    Result,
+    Telecom,
+    Validation,
+)
+from transforms.wording import (
+    STATUS,
+    abnormal,
+    common,
+    nonconformities,
+    panel_lines,
+    result_lines,
+    shown_flag,
+    shown_values,
+)
 
 _SEXES = {"M": "masculin", "F": "féminin", "UN": "indifférencié"}
 
@@ -56,7 +78,8 @@ def html(report: Report) -> str:
     title = f"Compte rendu d'examens biologiques - {_name(patient)}"
     chapters = "".join(map(_chapter, report.chapters))
     notes = "".join(
-        f"<div class='comment'><h3>{_t(one.title or 'Commentaire')}</h3>{_note(one)}</div>" for one in report.notes
+        f"<div class='comment'><h3>{_t(one.title or 'Commentaire')}</h3>{_note(one)}</div>"
+        for one in (*nonconformities(report), *report.notes)
     )
     return (
         f"<!doctype html><html lang='fr'><head><meta charset='utf-8'><title>{_t(title)}</title>"
@@ -71,6 +94,10 @@ def html(report: Report) -> str:
 
 def _t(text: str) -> str:
     return escape(text, quote=True)
+
+
+def _br(text: str) -> str:
+    return "<br>".join(map(_t, text.split("\n")))
 
 
 def _iso(moment: Moment) -> str:
@@ -137,8 +164,7 @@ def _people(report: Report) -> str:
     if report.encounter.id:
         asked.append(("Venue", f"n° {report.encounter.id.value}"))
     asked += [("Préleveur", person.shown()) for person, _ in report.collectors]
-    if report.received:
-        asked.append(("Reçu au laboratoire", report.received.french()))
+    asked.append(("Reçu au laboratoire", report.received.french()))
     asked += [("Copie à", one.shown()) for one in report.recipients]
     addresses = "".join(f"<div class='address'>{_lines(one)}</div>" for one in patient.addresses[:1])
     return (
@@ -188,26 +214,26 @@ def _panel(panel: Panel) -> str:
     return f"<article><h3>{_t(panel.code.text)}</h3>{above}{table}{below}</article>"
 
 
-def _row(result: Result, shared: tuple) -> str:  # type: ignore[type-arg]
+def _row(result: Result, shared: tuple[Moment | None, tuple[Validation, ...]]) -> str:
     small = [result.method.text] if result.method else []
     small += result_lines(result, *shared)
     status = STATUS.get(result.status)
     tag = f"<span class='status'>{_t(status)}</span>" if status else ""
     details = "".join(f"<div class='small'>{_t(line)}</div>" for line in small)
     label = f"{_t(result.code.text)}{f' (n° {_t(result.sub_id)})' if result.sub_id else ''}"
-    values = "<br>".join(_t(line) for line in shown_values(result).split("\n"))
+    values = _br(shown_values(result))
     long = " long" if len(shown_values(result)) > 24 else " number"
     flags = "<br>".join(_t(shown_flag(flag)) for flag in result.flags)
     row = (
         f"<tr{' class=abnormal' if abnormal(result) else ''}><td>{label}{tag}{details}</td>"
         f"<td class='value{long}'>{values}</td><td>{_t(result.unit.source) if result.unit else ''}</td>"
-        f"<td>{_t(result.range.source) if result.range else ''}</td><td>{flags}</td></tr>"
+        f"<td>{_br(result.range.source) if result.range else ''}</td><td>{flags}</td></tr>"
     )
     return row + "".join(f"<tr><td colspan='5' class='note'>{_note(note)}</td></tr>" for note in result.notes)
 
 
 def _note(note: Note) -> str:
-    text = "<br>".join(map(_t, note.lines))
+    text = _br("\n".join(note.lines))
     return f"<b>{_t(note.title)} :</b> {text}" if note.title else text
 
 

@@ -341,8 +341,6 @@ class Panel:
     placer: Identifier | None = None
     filler: Identifier | None = None
     specimens: tuple[Specimen, ...] = ()
-    collected: Moment | None = None
-    received: Moment | None = None
     released: Moment | None = None
     notes: tuple[Note, ...] = ()
     place: str = ""
@@ -448,7 +446,8 @@ class LeftOut:
 class Report:
     """The whole report.
 
-    time: creation of this version; requested: the laboratory's own numbers of the request.
+    time: creation of this version; received: of the request and specimens; released: of the results.
+    requested: the laboratory's own numbers of the request.
     responsible: the biologist who answers for it; validators: the others who validated.
     copies: PDF of the whole report as the laboratory sent it; other_reports: PDF of other laboratories.
     """
@@ -462,11 +461,11 @@ class Report:
     custodian: Organization
     responsible: Person
     chapters: tuple[Chapter, ...]
+    received: Moment
     requested: tuple[Identifier, ...] = ()
     validators: tuple[Validation, ...] = ()
     collectors: tuple[tuple[Person, Moment | None], ...] = ()
     recipients: tuple[Person, ...] = ()
-    received: Moment | None = None
     released: Moment | None = None
     notes: tuple[Note, ...] = ()
     copies: tuple[Attachment, ...] = ()

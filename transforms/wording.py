@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.report import Flag, Moment, Panel, Result, Specimen, Validation
+from transforms.report import Flag, Moment, Note, Panel, Report, Result, Specimen, Validation
 
 STATUS = {
     "P": "Résultat provisoire",
@@ -50,6 +50,18 @@ def shown_specimen(specimen: Specimen) -> str:
     if specimen.nonconformity:
         parts.append(f"non-conformité : {specimen.nonconformity.text}")
     return ", ".join(parts)
+
+
+def nonconformities(report: Report) -> tuple[Note, ...]:
+    """One comment for the specimens that are not as they should be."""
+    said = [
+        f"{specimen.type.text if specimen.type else 'Échantillon'} : {specimen.nonconformity.text}"
+        for chapter in report.chapters
+        for panel in chapter.panels
+        for specimen in panel.specimens
+        if specimen.nonconformity
+    ]
+    return (Note(tuple(dict.fromkeys(said)), "Non-conformité"),) if said else ()
 
 
 def shown_validation(validation: Validation) -> str:

@@ -12,6 +12,7 @@ from transforms.cda.narrative import narrative
 from transforms.cda.rows import Numbering
 from transforms.cda.xml import code, esc, lines
 from transforms.report import Attachment, Chapter, Moment, Note, Report
+from transforms.wording import nonconformities
 
 _LOINC = 'codeSystem="2.16.840.1.113883.6.1" codeSystemName="LOINC"'
 _CHAPTER = '<templateId root="1.3.6.1.4.1.19376.1.3.3.2.1"/><templateId root="1.2.250.1.213.1.1.2.70"/>'
@@ -39,7 +40,7 @@ def body(report: Report, copies: tuple[Attachment, ...]) -> str:
     numbering = Numbering()
     released = report.released or report.time
     sections = [_chapter(chapter, numbering, released) for chapter in report.chapters]
-    sections += [_comment(note) for note in report.notes]
+    sections += [_comment(note) for note in (*nonconformities(report), *report.notes)]
     for number, attachment in enumerate(report.other_reports, 1):
         sections.append(_attached(report, attachment, f"autre-labo-{number}", _OTHER))
     for number, attachment in enumerate(copies, 1):

@@ -83,7 +83,6 @@ def _observation(row: Row, released: Moment) -> str:
     given_up = result.status == "X"
     status = "aborted" if given_up else "completed"
     values = "" if given_up else "".join([value(one, result.unit, f"v{number}") for one in result.values])
-    method = f'<methodCode><originalText><reference value="#m{number}"/></originalText></methodCode>'
     comments = [
         f'<entryRelationship typeCode="SUBJ" inversionInd="true">{_comment(one)}</entryRelationship>'
         for one, _ in row.notes
@@ -91,12 +90,19 @@ def _observation(row: Row, released: Moment) -> str:
     return (
         f"{_OBSERVATION}{concept(result.code, f'r{number}')}"
         f'<statusCode code="{status}"/>{time(result.time)}{values}'
-        f"{''.join(map(_flag, result.flags)) if result.flags else ''}{method if result.method else ''}"
+        f"{''.join(map(_flag, result.flags)) if result.flags else ''}"
+        f"{_method(result.method, number) if result.method else ''}"
         f"{performer(result.laboratory, result.time or released) if result.laboratory else ''}"
         f"{''.join(map(validator, result.validations)) if result.validations else ''}"
         f"{_device(result.device) if result.device else ''}{''.join(comments)}"
         f"{_range(result.range, result.unit) if result.range else ''}</observation></component>"
     )
+
+
+def _method(method: Concept, number: int) -> str:
+    codings = (method.standard, *method.others) if method.standard else method.others
+    others = "".join([code(one, "translation") for one in codings])
+    return f'<methodCode><originalText><reference value="#m{number}"/></originalText>{others}</methodCode>'
 
 
 def _flag(flag: Flag) -> str:
@@ -121,6 +127,14 @@ def _range(usual: Range, unit: Unit | None) -> str:
     )
 
 
+def _specimen_type(kind: Concept) -> str:
+    """A code of the French value set; the laboratory's own goes into a translation."""
+    if kind.standard:
+        return code(kind.standard)
+    others = "".join([code(one, "translation") for one in kind.others])
+    return f'<code nullFlavor="OTH"><originalText>{esc(kind.text)}</originalText>{others}</code>'
+
+
 def _specimen(specimen: Specimen) -> str:
     if specimen.collected and specimen.collected_until:
         bounds = time(specimen.collected, "low") + time(specimen.collected_until, "high")
@@ -136,7 +150,7 @@ def _specimen(specimen: Specimen) -> str:
         collector = (
             f"<performer><assignedEntity>{assigned(specimen.collector, represented)}</assignedEntity></performer>"
         )
-    kind = code(specimen.type.standard) if specimen.type and specimen.type.standard else ""
+    kind = _specimen_type(specimen.type) if specimen.type else ""
     site = code(specimen.site.standard, "targetSiteCode") if specimen.site and specimen.site.standard else ""
     received = f"{_RECEIVED}{time(specimen.received)}</act></entryRelationship>" if specimen.received else ""
     return (

@@ -152,7 +152,7 @@ def _events(report: Report) -> str:
     end = report.released or report.time
     event = (
         f"<documentationOf><serviceEvent>{''.join(map(ident, report.requested))}{first}"
-        f'<lab:statusCode code="{status}"/><effectiveTime>{time(report.received, "low", "UNK")}{time(end, "high")}'
+        f'<lab:statusCode code="{status}"/><effectiveTime>{time(report.received, "low")}{time(end, "high")}'
         f"</effectiveTime>{performer(report.laboratory, end)}</serviceEvent></documentationOf>"
     )
     return event + "".join(f"<documentationOf><serviceEvent>{one}</serviceEvent></documentationOf>" for one in others)

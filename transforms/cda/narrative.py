@@ -40,7 +40,7 @@ def _row(row: Row, time: Moment | None, validations: tuple[Validation, ...]) -> 
     result, number = row.result, row.number
     style = ' styleCode="Bold"' if abnormal(result) else ""
     unit = esc(result.unit.source) if result.unit else ""
-    usual = esc(result.range.source) if result.range else ""
+    usual = lines(result.range.source) if result.range else ""
     flags = "<br/>".join([esc(shown_flag(flag)) for flag in result.flags]) if result.flags else ""
     xml = (
         f'<tr><td><content ID="r{number}">{esc(result.code.text)}</content>{_details(row, time, validations)}</td>'

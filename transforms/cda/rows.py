@@ -45,7 +45,9 @@ class Numbering:
         notes = result.notes
         said = STATUS.get(result.status)
         if said:
-            notes = (*notes, Note((f"{said}.",), place=f"{result.place}-11"))
+            given = "\n".join(value.source for value in result.values) if result.status == "X" else ""
+            words = f"{said} : {given}" if given else f"{said}."
+            notes = (*notes, Note(tuple(words.split("\n")), place=f"{result.place}-11"))
         return Row(result, next(self._rows), self._numbered(notes) if notes else ())
 
     def _numbered(self, notes: tuple[Note, ...]) -> tuple[tuple[int, Note], ...]:
