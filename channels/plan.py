@@ -1,6 +1,6 @@
 """What applying a configuration would change, in words, and what of it is kept for the history.
 
-The history holds the files' own text: secrets are references there (the loader sees to it), so nothing has to be hidden.
+The history holds the text of the files: secrets are references there (the loader sees to it), so nothing is hidden.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from channels import yaml_places
-from channels.loader import LoadedSite
+from channels.loader import NOT_SHARED, LoadedSite
 from channels.references import is_reference
 
 Configuration = Mapping[str, str]
@@ -31,7 +31,7 @@ def dump_channel(loaded: LoadedSite, name: str) -> dict[str, Any]:
 
 
 def changes(old: LoadedSite | Configuration, new: LoadedSite | Configuration) -> list[str]:
-    """What applying ``new`` over ``old`` would change, a line each: ``adt-fanout: destination sgl: mllp.connect a:1 → b:1``.
+    """What applying ``new`` would change, a line each: ``adt-fanout: destination sgl: mllp.connect a:1 → b:1``.
 
     With two loaded sites, what references stand for is compared too, and shown as changed without a value.
     """
@@ -57,6 +57,30 @@ def restarts(old: LoadedSite, new: LoadedSite) -> tuple[list[str], list[str]]:
     return changed, [name for name in names if name not in changed]
 
 
+def restarts_between(old: Configuration, new: LoadedSite) -> tuple[list[str], list[str]]:
+    """The same when of the old configuration only the files are known; a changed table or function counts for all."""
+    before, after = old, new.texts
+    names = sorted(
+        {
+            file.removeprefix("channels/").removesuffix(".yaml")
+            for file in {*before, *after}
+            if file.startswith("channels/")
+        }
+    )
+    shared = [file for file in {*before, *after} if not file.startswith("channels/") and file != "site.yaml"]
+    sites = [_data(texts, "site.yaml") or {} for texts in (before, after)]
+    if any(before.get(file) != after.get(file) for file in shared) or _seen(sites[0]) != _seen(sites[1]):
+        return names, []
+    files = {name: f"channels/{name}.yaml" for name in names}
+    changed = [name for name, file in files.items() if _data(before, file) != _data(after, file)]
+    return changed, [name for name in names if name not in changed]
+
+
+def _seen(site: Mapping[str, Any]) -> dict[str, Any]:
+    """What channels see of ``site.yaml``."""
+    return {key: value for key, value in site.items() if key not in NOT_SHARED}
+
+
 def _texts(configuration: LoadedSite | Configuration) -> Configuration:
     return configuration.texts if isinstance(configuration, LoadedSite) else configuration
 
@@ -66,7 +90,10 @@ def _data(texts: Configuration, file: str) -> Any:
 
 
 def _site(before: Any, after: Any) -> Iterator[str]:
-    for path, old, new in _differences(before or {}, after or {}, ()):
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        yield "new site" if before is None else "removed"
+        return
+    for path, old, new in _differences(before, after, ()):
         later = path[0] in _LATER and path not in _AT_ONCE
         yield _line(path, old, new) + (" (at the next start of the engine)" if later else "")
 

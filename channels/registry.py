@@ -43,6 +43,7 @@ TRANSFORMS = {
 FORMATS = {"hl7v2": "transforms.er7:FORMAT"}
 MATCHER = "transforms.match:Match"
 TABLES = "mappings:Tables"
+DIFFERENCES = "transforms.difference:differences"
 PLACES = "transforms.paths:parse_path"
 HEADER = "transforms.er7:peek"
 MESSAGE = "transforms.er7:message"

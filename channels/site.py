@@ -24,14 +24,18 @@ class Establishment(Settings):
 class JournalSettings(Settings):
     """Where messages are kept, how long, and under which key."""
 
-    directory: Path = Field(Path("var/journal"), description="Folder of the segment files, inside the site or absolute.")
+    directory: Path = Field(
+        Path("var/journal"), description="Folder of the segment files, inside the site or absolute."
+    )
     key_file: Path | None = Field(
         None, description="File that holds the master key (made by `init`). Bodies are encrypted when there is a key."
     )
     key: Secret | None = Field(None, description="The master key itself, as a reference such as ${VAGUEMESTRE_KEY}.")
     segment_size: SizeBytes = Field(1_000_000_000, description="A new segment file begins when one reaches this size.")
     segment_age: Seconds = Field(86400.0, description="... or this age.")
-    retention: Seconds = Field(90 * 86400.0, description="Segments older than this are removed once nothing waits in them.")
+    retention: Seconds = Field(
+        90 * 86400.0, description="Segments older than this are removed once nothing waits in them."
+    )
 
 
 class WebSettings(Settings):
@@ -55,13 +59,17 @@ Zone = Annotated[ZoneInfo, BeforeValidator(_zone), WithJsonSchema({"type": "stri
 class Site(Settings):
     """The whole of ``site.yaml``."""
 
-    site: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Short name of the site: lower case, digits, hyphens.")
+    site: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$", description="Short name of the site: lower case, digits, hyphens."
+    )
     establishment: Establishment
     timezone: Zone = Field(ZoneInfo("Europe/Paris"), description="Local time of the establishment.")
     ins_domain: Literal["production", "test"] = Field(
         "test", description="Which INS identifiers are taken: `production` or `test` (OIDs .10 and .11)."
     )
-    laboratory: LaboratorySettings | None = Field(None, description="The laboratory whose reports are written (CR-Bio).")
+    laboratory: LaboratorySettings | None = Field(
+        None, description="The laboratory whose reports are written (CR-Bio)."
+    )
     journal: JournalSettings = JournalSettings()
     web: WebSettings | None = Field(None, description="Absent: no HTTP listener.")
     control: Path = Field(Path("var/control.sock"), description="Socket by which the commands reach a running engine.")

@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from channels.errors import ChannelFileError, MessageError, Refused, VaguemestreError
+from channels.errors import ChannelFileError, ConfigErrors, MessageError, Refused, VaguemestreError
 
 
 class _Entry(NamedTuple):
@@ -85,7 +85,7 @@ def _load(name: str) -> Any:
 
 def exit_code(error: BaseException) -> int:
     """1 when a message or a file is at fault, 2 when the command could not run."""
-    return 1 if isinstance(error, MessageError | Refused | ChannelFileError) else 2
+    return 1 if isinstance(error, MessageError | Refused | ChannelFileError | ConfigErrors) else 2
 
 
 def _tell(error: BaseException) -> None:
