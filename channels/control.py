@@ -16,6 +16,7 @@ from typing import Any
 
 import structlog
 
+from channels.delivery import Route
 from channels.errors import ConfigError, VaguemestreError
 from channels.supervisor import Supervisor
 
@@ -87,15 +88,15 @@ class ControlServer:
     async def _state(self, _request: dict[str, Any]) -> Any:
         return self._supervisor.state()
 
-    def _lanes(self, route: str) -> Any:
+    def _route(self, route: str) -> Route:
         channel, _, name = route.partition("/")
         try:
-            return self._supervisor.channels[channel].routes[name].lanes
+            return self._supervisor.channels[channel].routes[name]
         except KeyError:
             raise ConfigError(f"no destination is called {route}") from None
 
     async def _hold(self, request: dict[str, Any]) -> Any:
-        lanes = self._lanes(request["route"])
+        lanes = self._route(request["route"]).lanes
         self._supervisor.journal.catalog.hold(
             request["route"], str(request.get("who", "?")), str(request.get("why", ""))
         )
@@ -104,19 +105,15 @@ class ControlServer:
         return lanes.state()
 
     async def _release(self, request: dict[str, Any]) -> Any:
-        lanes = self._lanes(request["route"])
+        lanes = self._route(request["route"]).lanes
         self._supervisor.journal.catalog.release(request["route"])
         self._audit(request, request["route"])
         lanes.release()
         return lanes.state()
 
     async def _skip(self, request: dict[str, Any]) -> Any:
-        channel, _, name = str(request["route"]).partition("/")
-        self._lanes(request["route"])
         number = int(request["message"])
-        skipped = self._supervisor.channels[channel].skip(
-            name, number, str(request.get("why", "skipped by an operator"))
-        )
+        skipped = self._route(request["route"]).skip(number, str(request.get("why", "skipped by an operator")))
         if not skipped:
             raise ConfigError(f"message {number} does not wait for {request['route']}, or is being sent right now")
         self._audit(request, request["route"], f"message {number}")
@@ -162,7 +159,9 @@ def ask(path: Path, request: dict[str, Any], timeout: float = 30.0) -> Any:
             raise NotRunning(f"no engine answers at {path}") from error
     if "error" in answer:
         raise ConfigError(answer["error"])
-    return answer.get("result")
+    if "result" not in answer:
+        raise NotRunning(f"the engine at {path} closed the connection without an answer")
+    return answer["result"]
 
 
 class NotRunning(ConfigError):

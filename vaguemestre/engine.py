@@ -11,10 +11,10 @@ import socket
 import sys
 
 import structlog
-from channels.loader import LoadedSite
 
 from channels.control import ControlServer
 from channels.errors import ConfigError
+from channels.loader import LoadedSite
 from channels.supervisor import Supervisor
 from vaguemestre.web import Web
 

@@ -48,7 +48,7 @@ class Web:
         except SystemExit:  # uvicorn's way to say that it cannot bind
             raise ConfigError(f"web.listen: {self._listen} cannot be listened on; is it in use?") from None
         self._task = asyncio.create_task(self._server.serve(sockets=[socket]), name="web")
-        while not self._server.started and not self._task.done():
+        while not self._server.started and not self._task.done():  # noqa: ASYNC110  # uvicorn sets a flag
             await asyncio.sleep(0.01)
 
     async def stop(self) -> None:

@@ -108,6 +108,14 @@ class Catalog:
                     count += 1
         return count
 
+    def masters(self) -> dict[str, int]:
+        """Names of the master keys in use -> how many keys each one wraps."""
+        sql = (
+            "SELECT master, count(*) FROM (SELECT master FROM key UNION ALL SELECT master FROM segment) "
+            "WHERE master IS NOT NULL GROUP BY master"
+        )
+        return dict(rows(self._db, sql))
+
     # segments
 
     def segments(self) -> list[SegmentInfo]:

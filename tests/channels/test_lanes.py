@@ -13,11 +13,11 @@ from channels.message import Message
 from channels.model import Breaker, DestinationModel, Queue, Retry
 from channels.retry import delay, trial_delay
 
-QUICK = Retry(first="1ms", most="2ms", jitter=0.0)  # type: ignore[arg-type]  # seconds, as after loading
+QUICK = Retry(first="1ms", most="2ms", jitter=0.0)
 
 
 def model(**more: object) -> DestinationModel:
-    return DestinationModel(name="dpi", connector="mllp", **{"retry": QUICK, "breaker": Breaker(failures=1000), **more})  # type: ignore[arg-type]
+    return DestinationModel(name="dpi", connector="mllp", **{"retry": QUICK, "breaker": Breaker(failures=1000), **more})
 
 
 class Store:
@@ -93,7 +93,7 @@ async def test_a_merge_waits_for_both_patients_and_both_wait_for_it() -> None:
 
 
 async def test_a_failed_delivery_keeps_its_place_and_others_pass_in_other_lanes() -> None:
-    queue = Lanes("c/d", model(retry=Retry(first="50ms", most="50ms", jitter=0.0)), Store(), 0)  # type: ignore[arg-type]
+    queue = Lanes("c/d", model(retry=Retry(first="50ms", most="50ms", jitter=0.0)), Store(), 0)
     for number, lane in ((1, 7), (2, 7), (3, 8)):
         add(queue, number, lane)
     first = await queue.next()
@@ -106,7 +106,7 @@ async def test_a_failed_delivery_keeps_its_place_and_others_pass_in_other_lanes(
 
 
 async def test_an_open_circuit_lets_one_try_at_a_time_and_closes_when_one_succeeds() -> None:
-    settings = model(breaker=Breaker(failures=2, wait="30ms"), retry=Retry(first="1ms", most="1ms", jitter=0.0))  # type: ignore[arg-type]
+    settings = model(breaker=Breaker(failures=2, wait="30ms"), retry=Retry(first="1ms", most="1ms", jitter=0.0))
     queue = Lanes("c/d", settings, Store(), 0)
     for number in range(1, 6):
         add(queue, number, number)
@@ -134,7 +134,7 @@ async def test_a_held_queue_keeps_everything_until_it_is_released() -> None:
 
 
 async def test_release_tries_at_once_what_waits_for_a_retry() -> None:
-    queue = Lanes("c/d", model(retry=Retry(first="60000ms", most="60000ms", jitter=0.0)), Store(), 0)  # type: ignore[arg-type]
+    queue = Lanes("c/d", model(retry=Retry(first="60000ms", most="60000ms", jitter=0.0)), Store(), 0)
     add(queue, 1, 7)
     queue.again(await queue.next())
     assert await nothing_goes(queue)
@@ -157,7 +157,7 @@ async def test_a_waiting_delivery_can_be_skipped_but_not_one_under_way() -> None
 
 
 async def test_bodies_beyond_the_budget_stay_on_disk() -> None:
-    queue = Lanes("c/d", model(queue=Queue(memory="15B")), Store(), 0)  # type: ignore[arg-type]
+    queue = Lanes("c/d", model(queue=Queue(memory="15B")), Store(), 0)
     entries = [add(queue, number, 7) for number in range(1, 5)]
     assert [entry is not None and entry.work is not None for entry in entries] == [True, True, False, False]
 
@@ -253,11 +253,11 @@ def test_whatever_the_lanes_and_failures_order_holds_in_each(works: list[set[int
 
 
 def test_back_off_grows_to_its_ceiling_and_jitter_only_shortens() -> None:
-    retry = Retry(first="1000ms", factor=2.0, most="10000ms", jitter=0.5)  # type: ignore[arg-type]
+    retry = Retry(first="1000ms", factor=2.0, most="10000ms", jitter=0.5)
     assert [delay(retry, n, lambda: 0.0) for n in (1, 2, 3, 4, 5, 500)] == [1, 2, 4, 8, 10, 10]
     assert delay(retry, 1, lambda: 0.999) == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_circuit_stays_open_longer_each_time() -> None:
-    breaker, retry = Breaker(failures=1, wait="5000ms"), Retry(most="60000ms")  # type: ignore[arg-type]
+    breaker, retry = Breaker(failures=1, wait="5000ms"), Retry(most="60000ms")
     assert [trial_delay(breaker, retry, n) for n in (1, 2, 3, 9)] == [5, 10, 20, 60]

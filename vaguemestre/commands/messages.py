@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from channels.loader import LoadedSite, load_site
 from rich.console import Console
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from channels.control import NotRunning
 from channels.errors import ConfigError
 from channels.journal.records import Row
 from channels.journal.search import STATES, Archive, Criteria
+from channels.loader import LoadedSite, load_site
 from channels.runtime import ChannelRuntime
 from channels.supervisor import journal_of, master_keys
 from channels.workers import Workers
@@ -68,8 +68,8 @@ def as_json(row: Row) -> dict[str, Any]:
     refusal = dict(zip(("place", "code", "problem"), row.refusal, strict=True)) if row.refusal else None
     deliveries = [
         {
-            "destination": one.route, "state": one.state, "time": one.time, "attempts": one.attempts, "place": one.place,
-            "code": one.code, "problem": one.problem, "reference": one.reference,
+            "destination": one.route, "state": one.state, "time": one.time, "attempts": one.attempts,
+            "place": one.place, "code": one.code, "problem": one.problem, "reference": one.reference,
         }
         for one in row.deliveries
     ]  # fmt: skip
@@ -103,7 +103,8 @@ def search(
     """
     loaded = load_site(site)
     criteria = Criteria(
-        channel, kind, control_id, sender, state, _seconds(loaded, since), _seconds(loaded, until), patient, visit, account, order, limit,
+        channel, kind, control_id, sender, state, _seconds(loaded, since), _seconds(loaded, until),
+        patient, visit, account, order, limit,
     )  # fmt: skip
     rows = _find(loaded, criteria)
     if patient:
@@ -250,9 +251,10 @@ def replay(
     Example: vaguemestre messages replay mon-hopital --state dead --kind ORU --to dpi --go
     """
     loaded = load_site(site)
-    rows = _chosen(loaded, numbers, Criteria(
-        channel=channel, kind=kind, state=state, limit=limit, since=_seconds(loaded, since), until=_seconds(loaded, until)
-    ))  # fmt: skip
+    criteria = Criteria(
+        channel, kind, state=state, limit=limit, since=_seconds(loaded, since), until=_seconds(loaded, until)
+    )
+    rows = _chosen(loaded, numbers, criteria)
     systems = _systems(loaded, rows, to or [])
     chosen = [[row.channel, row.id] for row in sorted(rows, key=lambda row: row.id)]
     made: list[int] = []

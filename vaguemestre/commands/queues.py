@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from channels.loader import LoadedSite, load_site
 from rich.console import Console
 from rich.table import Table
 
 from channels.control import NotRunning
 from channels.errors import ConfigError
 from channels.journal import Delivery, Journal
+from channels.loader import LoadedSite, load_site
 from channels.supervisor import journal_of
 from vaguemestre.commands.run import JSON, SITE, control, local, operator
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
-from channels.loader import LoadedSite, load_site
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -20,6 +19,7 @@ from channels.control import NotRunning, ask
 from channels.errors import ConfigError
 from channels.journal import MasterKeys
 from channels.journal.catalog import Catalog
+from channels.loader import LoadedSite, load_site
 from channels.supervisor import master_keys
 
 SITE = Annotated[Path, typer.Argument(help="Folder of the site.", exists=True, file_okay=False)]
@@ -139,9 +139,23 @@ def top(
             live.update(state_tables(loaded, state, before, every))
 
 
+@keys.command("list")
+def list_keys(site: SITE, json_: JSON = False) -> None:
+    """Name the master keys that the journal needs; a line of the key file with another name can be removed."""
+    catalog = _catalog(load_site(site))
+    masters = catalog.masters()
+    catalog.close()
+    if json_:
+        typer.echo(json.dumps(masters))
+    else:
+        typer.echo(
+            "\n".join(f"{name}: wraps {count} keys" for name, count in masters.items()) or "the journal is in clear"
+        )
+
+
 @keys.command("rotate")
 def rotate(site: SITE) -> None:
-    """Add a new master key at the top of the key file and wrap the journal's keys under it; old lines can then be removed.
+    """Add a master key at the top of the key file and wrap the journal's keys under it; older lines can then go.
 
     Bodies are not encrypted again: only the small keys that encrypt them are. The engine may run meanwhile.
     """
