@@ -1,0 +1,70 @@
+"""``crashtest``: kill the engine under load, then count."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from vaguemestre.measure.crash import Options, Result, run
+
+
+def crashtest(
+    kills: Annotated[int, typer.Option(min=0, help="How many times it is killed (SIGKILL).")] = 20,
+    senders: Annotated[int, typer.Option(min=1, max=64, help="Systems that send at the same time.")] = 8,
+    patients: Annotated[int, typer.Option(min=1, help="Patients of each sender.")] = 6,
+    parallel: Annotated[int, typer.Option(min=1, max=256, help="Connections to the far end.")] = 8,
+    case: Annotated[
+        Literal["kill", "torn-page", "full-disk"],
+        typer.Option(help="kill: that; torn-page: the end of the journal is spoilt as well; full-disk: no room."),
+    ] = "kill",
+    segment_size: Annotated[str, typer.Option(help="Size at which the journal begins a new file.")] = "1GB",
+    seed: Annotated[int | None, typer.Option(help="Repeats the draws of a test; absent: a new one.")] = None,
+    directory: Annotated[Path | None, typer.Option(help="Where the journal is written: the disk to try.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Kill a real engine under load, again and again, then compare what it acknowledged with what arrived.
+
+    Exit code 1 when a message was lost, altered, or out of its patient's order, or the engine did not come back.
+
+    Example: vaguemestre crashtest --kills 200
+    """
+    options = Options(
+        kills,
+        senders,
+        patients,
+        parallel,
+        secrets.randbelow(1 << 31) if seed is None else seed,
+        case,
+        segment_size,
+        directory,
+    )
+    console = Console(stderr=True, quiet=json_)
+    console.print(f"seed {options.seed}", style="dim", highlight=False)
+    result = run(options, lambda line: console.print(line, style="dim", highlight=False))
+    if json_:
+        typer.echo(json.dumps(result.values()))
+    else:
+        _show(result)
+    if not result.kept:
+        raise typer.Exit(1)
+
+
+def _show(result: Result) -> None:
+    values = result.values()
+    recovery = values.pop("recovery_s")
+    for name in ("acknowledged", "delivered", "lost", "duplicates", "out_of_order", "altered", "kills"):
+        typer.echo(f"{name:>26}  {values[name]}")
+    for name in ("unacknowledged_delivered", "negative", "disk_full", "torn"):
+        if values[name]:
+            typer.echo(f"{name:>26}  {values[name]}")
+    if recovery:
+        typer.echo(f"{'recovery':>26}  median {recovery['median']:.2f} s, worst {recovery['worst']:.2f} s")
+    typer.echo(f"{'time':>26}  {values['seconds']} s")
+    if result.problem:
+        typer.echo(f"{'problem':>26}  {result.problem}")
+    typer.echo("nothing acknowledged was lost or reordered" if result.kept else "THE ENGINE BROKE A PROMISE")
