@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import cache, lru_cache
 
 from transforms.report import Interval, Number, Quantity, Range, Ratio, Text, Unit, Value
-from transforms.tables import column
+from transforms.tables import table, value_set
 
 _NUMBER = r"[+-]?(?:\d+(?:[.,]\d+)?|[.,]\d+)"
 _IS_NUMBER = re.compile(_NUMBER, re.ASCII)
@@ -98,20 +98,20 @@ def normal(unit: str) -> str:
 
 @cache
 def _spellings() -> dict[str, str]:
-    known = column("units", "local", "ucum")
+    known = table("units")
     return {normal(local): ucum for local, ucum in reversed(known.items())} | known
 
 
 @lru_cache(maxsize=4096)
 def listed(ucum: str) -> bool:
     """Whether French reports accept this code in ``@unit`` (annotations of lower-case letters are not looked at)."""
-    return bool(ucum) and re.sub(r"\{.[a-z]*.\}", "", ucum) in column("ucum", "code", "code") | {"": ""}
+    return bool(ucum) and re.sub(r"\{.[a-z]*.\}", "", ucum) in value_set("ucum", "code") | {"": ""}
 
 
 @lru_cache(maxsize=4096)
 def ucum_of(text: str) -> str:
     """The UCUM code of a unit as laboratories write it, or ``""``. A code of the French UCUM list is taken as it is."""
-    if text in column("ucum", "code", "code"):
+    if text in value_set("ucum", "code"):
         return text
     spellings = _spellings()
     return spellings.get(text) or spellings.get(normal(text), "")

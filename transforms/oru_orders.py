@@ -13,7 +13,7 @@ from transforms.oru_people import people
 from transforms.oru_results import observation
 from transforms.oru_rules import Rules
 from transforms.report import Attachment, Coding, Concept, Identifier, LeftOut, Moment, Note, Panel, Result, Specimen
-from transforms.tables import column
+from transforms.tables import value_set
 
 _STATUSES = frozenset("FCXPASRIOZY")
 _SPECIMEN_TABLES = frozenset({"", "HL70487", "HL70070", "0487", "0070"})
@@ -82,7 +82,7 @@ def panel(order: Order, rules: Rules) -> ReadOrder:
             attachments.append(found.attachment)
         elif found.left_out:
             left_out.append(found.left_out)
-    chapter = rules.chapter(obr.value(24), obr.value(4))
+    chapter = rules.chapter(obr.value(24), obr.value(4), obr.at(24))
     carries = bool(results) or not (attachments or left_out)
     made = _panel(order, obr, given, tuple(results), rules) if carries else None
     return ReadOrder(order, made, chapter, tuple(attachments), tuple(left_out))
@@ -201,9 +201,9 @@ def _specimen_type(parts: list[str], place: str, rules: Rules) -> Concept | None
     """A code of HL7 table 0487 that the French value set holds, else words."""
     cells = [*(part.strip() for part in parts), "", "", ""]
     code, label, system = cells[:3]
-    known = column("specimen_types", "code", "label").get(code) if system.upper() in _SPECIMEN_TABLES else None
+    known = value_set("specimen_types").get(code) if system.upper() in _SPECIMEN_TABLES else None
     if known:
-        oid = column("specimen_types", "code", "system")[code]
+        oid = value_set("specimen_types", "system")[code]
         return Concept(label or known, Coding(code, known, oid, place=place), place=place)
     found = rules.concept(parts, place)
     return (

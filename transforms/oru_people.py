@@ -24,7 +24,7 @@ from transforms.report import (
     Person,
     Telecom,
 )
-from transforms.tables import column
+from transforms.tables import value_set
 
 _SEXES = {
     **dict.fromkeys(("F", "FEMALE", "FEMININ", "FÉMININ", "2"), "F"),
@@ -308,7 +308,7 @@ def own_laboratory(rules: Rules) -> Laboratory:
     director = required(settings.director, "laboratory.director")
     required(settings.address, "laboratory.address")
     required(settings.telecom, "laboratory.telecom")
-    label = column("facility_types", "code", "label")[settings.facility_type]
+    label = value_set("facility_types")[settings.facility_type]
     kind = Coding(settings.facility_type, label, "1.2.250.1.71.4.2.4")
     return Laboratory(rules.own, rules.professional(director), kind)
 

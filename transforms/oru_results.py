@@ -32,7 +32,7 @@ from transforms.report import (
     Validation,
     Value,
 )
-from transforms.tables import column
+from transforms.tables import value_set
 
 WORDS = frozenset({"ST", "TX", "FT", "IS", "ID", "TM", ""})
 CODED = frozenset({"CE", "CWE", "CNE", "CF"})
@@ -161,7 +161,7 @@ def _date(text: str, place: str, rules: Rules) -> Value:
 
 
 def _flags(obx: Line) -> tuple[Flag, ...]:
-    labels = column("interpretations", "code", "label")
+    labels = value_set("interpretations")
     found = []
     for parts in obx.all(8):
         code = parts[0].strip()

@@ -14,7 +14,7 @@ from transforms import report
 from transforms.measures import unit as read_unit
 from transforms.moments import moment
 from transforms.report import Address, Coding, Concept, Identifier, Moment, Person, Telecom, Unit
-from transforms.tables import column
+from transforms.tables import table, value_set
 
 T = TypeVar("T")
 OID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
@@ -26,6 +26,7 @@ _SYSTEMS = {
     "NABM": ("1.2.250.1.213.2.7", "NABM"),
     "UCUM": ("2.16.840.1.113883.6.8", "UCUM"),
 }
+_POLYVALENT = "26436-6"
 _LOINC_NAMES = frozenset({"LN", "LOINC", report.LOINC})
 _STANDARD = frozenset({"2.16.840.1.113883.6.96", report.LOINC})
 
@@ -134,7 +135,7 @@ class Rules:
     def _loinc(self, code: str, label: str, place: str) -> Coding:
         if not is_loinc(code):
             raise MappingError("said to be LOINC, but not the shape or the check digit of a LOINC code", place)
-        french = column("loinc_fr", "code", "label").get(code)
+        french = value_set("loinc_fr").get(code)
         return Coding(code, french or label or code, report.LOINC, "LOINC", place)
 
     def unit(self, parts: list[str], place: str) -> Unit | None:
@@ -144,12 +145,14 @@ class Rules:
             raise MappingError("a unit that neither the table of units nor UCUM knows", place)
         return found
 
-    def chapter(self, discipline: str, code: str) -> Coding:
+    def chapter(self, discipline: str, code: str, place: str) -> Coding:
         """LOINC chapter of an OBR by its code (site's table), else by OBR-24; else the polyvalent chapter."""
-        known = column("chapters", "discipline", "code")
-        labels = column("chapters", "code", "label")
-        chosen = self._chapters(code) or self._chapters(discipline) or known.get(discipline.upper(), known[""])
-        return Coding(chosen, labels.get(chosen, discipline or code), report.LOINC, "LOINC")
+        known = table("chapters")
+        labels = value_set("chapters")
+        chosen = self._chapters(code) or self._chapters(discipline) or known.get(discipline.upper(), _POLYVALENT)
+        if chosen not in labels:
+            raise MappingError("the site's table gives a chapter that has no French label (chapters.csv)", place)
+        return Coding(chosen, labels[chosen], report.LOINC, "LOINC")
 
     def professional(self, person: Biologist) -> Person:
         """A biologist of the settings, at the laboratory."""
@@ -167,7 +170,7 @@ class Rules:
 
     def profession(self, code: str, setting: str) -> Coding:
         """Profession and speciality with its label. Raises MappingError when the table has no such code."""
-        label = column("professions", "code", "label").get(code)
+        label = value_set("professions").get(code)
         if label is None:
             raise MappingError(f"the setting {setting} is not a profession of the table professions.csv")
         return Coding(code, label, "1.2.250.1.213.1.1.4.5")

@@ -1,4 +1,7 @@
-"""Built-in code tables of the laboratory circuit, read once. Source and notices: ``mappings/tables/NOTICE.txt``."""
+"""Built-in value sets and tables of the laboratory circuit, read once.
+
+Source and notices: ``mappings/valuesets/NOTICE.txt``.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ from io import StringIO
 
 
 @cache
-def rows(name: str) -> tuple[dict[str, str], ...]:
-    """The rows of ``mappings/tables/<name>.csv`` by column."""
-    text = resources.files("mappings").joinpath("tables", f"{name}.csv").read_text("utf-8")
-    return tuple(csv.DictReader(StringIO(text)))
+def value_set(name: str, column: str = "label") -> dict[str, str]:
+    """Code -> label (or another column) of ``mappings/valuesets/<name>.csv``."""
+    return _pairs("valuesets", name, "code", column)
 
 
 @cache
-def column(name: str, key: str, value: str) -> dict[str, str]:
-    """One column of a table by another one."""
-    return {row[key]: row[value] for row in rows(name)}
+def table(name: str) -> dict[str, str]:
+    """Source -> target of ``mappings/tables/<name>.csv``."""
+    return _pairs("tables", name, "source", "target")
+
+
+def _pairs(folder: str, name: str, key: str, value: str) -> dict[str, str]:
+    text = resources.files("mappings").joinpath(folder, f"{name}.csv").read_text("utf-8")
+    return {row[key]: row[value] for row in csv.DictReader(StringIO(text))}

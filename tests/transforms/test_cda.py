@@ -19,7 +19,7 @@ from transforms import er7
 from transforms.cda import cr_bio, write
 from transforms.measures import listed, ucum_of
 from transforms.oru import read_report
-from transforms.tables import column
+from transforms.tables import table
 
 GOLDEN = Path(__file__).resolve().parent / "golden" / "cda.cr_bio"
 NS = {"c": "urn:hl7-org:v3", "lab": "urn:oid:1.3.6.1.4.1.19376.1.3.2", "sdtc": "urn:hl7-org:sdtc"}
@@ -274,7 +274,7 @@ def test_the_transform_runs_in_a_worker() -> None:
     assert getattr(cr_bio, "in_worker", False) is True
 
 
-UNITS = [local for local, ucum in column("units", "local", "ucum").items() if ucum and listed(ucum_of(local))]
+UNITS = [local for local, ucum in table("units").items() if ucum and listed(ucum_of(local))]
 NUMBERS = st.decimals(allow_nan=False, allow_infinity=False, min_value=0, max_value=10**6, places=2).map(str)
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn", "Co"), exclude_characters="\ufffe\uffff"),

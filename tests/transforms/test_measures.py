@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from transforms.measures import listed, measure, number, structured, ucum_of, unit, usual_range
 from transforms.report import Interval, Quantity, Ratio, Text
-from transforms.tables import column
+from transforms.tables import table, value_set
 
 
 @pytest.mark.parametrize(
@@ -144,12 +144,12 @@ def test_french_spellings_have_a_ucum_code(text: str, ucum: str) -> None:
 
 
 def test_every_ucum_code_is_taken_as_it_is() -> None:
-    codes = column("ucum", "code", "code")
+    codes = value_set("ucum", "code")
     assert [code for code in codes if ucum_of(code) != code or not listed(code)] == []
 
 
 def test_normalising_never_gives_two_units_one_spelling() -> None:
-    known = column("units", "local", "ucum")
+    known = table("units")
     assert [local for local in known if ucum_of(local) not in (known[local], local)] == []
 
 

@@ -452,7 +452,7 @@ def test_policies_of_the_site() -> None:
 
 class Units:
     def translate(self, value: str) -> str | None:
-        return {"UI/L": "U/L", "18719-5": "18719-5", "CRP": "18718-7"}.get(value)
+        return {"UI/L": "U/L", "CRP": "18718-7", "CH": "18719-5", "VIRO": "1-8"}.get(value)
 
 
 def test_tables_of_the_site_come_first() -> None:
@@ -462,6 +462,10 @@ def test_tables_of_the_site_come_first() -> None:
     assert result.unit is not None
     assert result.unit.ucum == "U/L"
     assert report.chapters[0].code.code == "18718-7"
+    unknown = edited("oru_crp", ("OBR", 4, "AUTRE^Autre^L"), ("OBR", 24, "VIRO"))
+    with pytest.raises(MappingError) as caught:
+        read_report(unknown, with_tables)
+    assert caught.value.place == "OBR-24"
 
 
 def test_the_custodian_is_the_laboratory_unless_the_site_says_otherwise() -> None:
