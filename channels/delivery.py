@@ -213,7 +213,7 @@ class Route:
             refusal: VaguemestreError | None = None
             if state not in ("delivered", "filtered"):
                 refusal = end.error or Refused(end.problem, end.answer)
-            self.on_end(entry.id, Outcome(entry.id, refusal, end.answer, received=entry.queued))
+            self.on_end(entry.id, Outcome(entry.id, refusal, end.answer, received=entry.received))
 
     def _settle(self, number: int, state: State, attempts: int, end: End) -> None:
         now = time.time()
@@ -231,7 +231,7 @@ class Route:
         give_up = self.model.retry.give_up
         if entry.id in self._withdrawn:
             self._end(entry, "expired", End(problem=_TOO_LATE), reached=False)
-        elif give_up is not None and time.time() - entry.queued > give_up:
+        elif give_up is not None and time.monotonic() - entry.since > give_up:
             self._end(entry, "expired", End(problem=problem), reached=False)
         else:
             self.statistics.retries += 1
@@ -241,5 +241,12 @@ class Route:
             self.lanes.again(entry)
 
     def state(self) -> dict[str, Any]:
-        """For operators: the queue and the counters."""
-        return {**self.lanes.state(), **self.statistics.values()}
+        """For operators: the queue, when its oldest message was received (Unix seconds, None: empty), the counters."""
+        oldest = self.lanes.oldest()
+        received = None
+        if oldest is not None:
+            if not oldest.received:
+                message = self._journal.load(oldest.id)
+                oldest.received = message.received if message else 0.0
+            received = oldest.received
+        return {**self.lanes.state(), "oldest": received, **self.statistics.values()}

@@ -49,14 +49,15 @@ class Work:
 class Entry:
     """One delivery that waits or is under way."""
 
-    __slots__ = ("attempts", "id", "lanes", "outputs", "queued", "sent", "size", "stage", "timer", "work")
+    __slots__ = ("attempts", "id", "lanes", "outputs", "received", "sent", "since", "size", "stage", "timer", "work")
 
     def __init__(self, number: int, lanes: tuple[int, ...], work: Work | None) -> None:
         """number: of the message; work: None when the body is to be read from the journal."""
         self.id, self.lanes, self.work = number, lanes, work
         self.stage = WAITS
         self.attempts = 0
-        self.queued = time.time()
+        self.received = work.message.received if work else 0.0
+        self.since = time.monotonic()
         self.size = len(work.message.body) if work else 0
         self.outputs: list[Message] | None = None
         self.sent = 0
@@ -283,13 +284,15 @@ class Lanes:
             if timer is not None:
                 timer.cancel()
 
+    def oldest(self) -> Entry | None:
+        """The delivery that has waited longest."""
+        return min((line[0] for line in self._lanes.values()), key=lambda entry: entry.id, default=None)
+
     def state(self) -> dict[str, Any]:
-        """For operators: waiting, under way, oldest (Unix seconds), held, circuit open, failures in a row."""
-        oldest = min((line[0].queued for line in self._lanes.values()), default=None) if self._known < 1000 else None
+        """For operators: waiting, under way, held, circuit open, failures in a row."""
         return {
             "waiting": self.waiting,
             "in_flight": self.in_flight,
-            "oldest_queued": oldest,
             "held": self.held,
             "circuit_open": self.is_open,
             "failures": self.failures,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +70,12 @@ class EngineCollector(Collector):
             for key, values in routes:
                 gauge.add_metric(list(key), float(values[name]))
             yield gauge
+        age = GaugeMetricFamily(
+            "vaguemestre_queue_oldest_seconds", "Age of the oldest message that waits.", labels=labels
+        )
+        for key, values in routes:
+            age.add_metric(list(key), time.time() - values["oldest"] if values["oldest"] else 0.0)
+        yield age
         last = GaugeMetricFamily(
             "vaguemestre_channel_last_message", "Time of the latest message, Unix seconds.", labels=["channel"]
         )

@@ -75,7 +75,7 @@ def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
     for channel in state["channels"]:
         for name, values in channel["destinations"].items():
             word = "held" if values["held"] else "unreachable" if values["circuit_open"] else "running"
-            oldest = values["oldest_queued"] if values["waiting"] else None
+            oldest = values["oldest"]
             rows.append(
                 {"route": f"{channel['channel']}/{name}", "waiting": values["waiting"], "oldest": oldest, "state": word}
             )

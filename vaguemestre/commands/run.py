@@ -106,7 +106,7 @@ def state_tables(loaded: LoadedSite, state: dict[str, Any], before: dict[str, An
 
 
 def _queue_row(route: str, values: dict[str, Any], rate: float) -> list[str]:
-    oldest = values["oldest_queued"]
+    oldest = values["oldest"]
     age = f"{max(0, time.time() - oldest):.0f} s" if oldest and values["waiting"] else ""
     dead = values["failed"] + values["refused"] + values["expired"]
     state = "retenu / held" if values["held"] else "injoignable / unreachable" if values["circuit_open"] else "ok"
