@@ -97,5 +97,5 @@ def surroundings(directory: Path, name: str = "source") -> Surroundings:
 
 async def eventually(true: Callable[[], bool]) -> None:
     """Wait until something outside (a file, a server) is so; the test's own time-out ends a wait in vain."""
-    while not true():  # noqa: ASYNC110  # a folder rings no bell
+    while not true():  # a folder rings no bell
         await asyncio.sleep(0.005)
