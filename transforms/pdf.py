@@ -39,6 +39,9 @@ from transforms.wording import (
     shown_values,
 )
 
+_NARROW = 12
+"""Characters that the column of numbers holds; longer words take the column of units too."""
+
 _SEXES = {"M": "masculin", "F": "féminin", "UN": "indifférencié"}
 
 
@@ -78,7 +81,7 @@ def html(report: Report) -> str:
     title = f"Compte rendu d'examens biologiques - {_name(patient)}"
     chapters = "".join(map(_chapter, report.chapters))
     notes = "".join(
-        f"<div class='comment'><h3>{_t(one.title or 'Commentaire')}</h3>{_note(one)}</div>"
+        f"<div class='comment'><h3>{_t(one.title or 'Commentaire')}</h3>{_br(_joined(one))}</div>"
         for one in (*nonconformities(report), *report.notes)
     )
     return (
@@ -221,19 +224,27 @@ def _row(result: Result, shared: tuple[Moment | None, tuple[Validation, ...]]) -
     tag = f"<span class='status'>{_t(status)}</span>" if status else ""
     details = "".join(f"<div class='small'>{_t(line)}</div>" for line in small)
     label = f"{_t(result.code.text)}{f' (n° {_t(result.sub_id)})' if result.sub_id else ''}"
-    values = _br(shown_values(result))
-    long = " long" if len(shown_values(result)) > 24 else " number"
-    flags = "<br>".join(_t(shown_flag(flag)) for flag in result.flags)
-    row = (
-        f"<tr{' class=abnormal' if abnormal(result) else ''}><td>{label}{tag}{details}</td>"
-        f"<td class='value{long}'>{values}</td><td>{_t(result.unit.source) if result.unit else ''}</td>"
-        f"<td>{_br(result.range.source) if result.range else ''}</td><td>{flags}</td></tr>"
+    shown = shown_values(result)
+    wide = len(shown) > _NARROW and result.unit is None
+    unit = _t(result.unit.source) if result.unit else ""
+    measured = (
+        f"<td class='value' colspan='2'>{_br(shown)}</td>"
+        if wide
+        else f"<td class='value number'>{_br(shown)}</td><td>{unit}</td>"
     )
+    flags = "<br>".join(_t(shown_flag(flag)) for flag in result.flags)
+    usual = _br(result.range.source) if result.range else ""
+    marked = " class=abnormal" if abnormal(result) else ""
+    row = f"<tr{marked}><td>{label}{tag}{details}</td>{measured}<td>{usual}</td><td>{flags}</td></tr>"
     return row + "".join(f"<tr><td colspan='5' class='note'>{_note(note)}</td></tr>" for note in result.notes)
 
 
+def _joined(note: Note) -> str:
+    return "\n".join(note.lines)
+
+
 def _note(note: Note) -> str:
-    text = _br("\n".join(note.lines))
+    text = _br(_joined(note))
     return f"<b>{_t(note.title)} :</b> {text}" if note.title else text
 
 

@@ -6,6 +6,7 @@ import base64
 
 from lxml import etree
 
+from channels.errors import ConfigError
 from channels.message import Message
 from channels.ports import Context, in_worker
 from transforms.cda.body import body
@@ -30,10 +31,17 @@ def cr_bio(message: Message, context: Context) -> Message:
     report = read_report(message, context)
     copies = report.copies
     if not copies:
-        from transforms.pdf import render  # the renderer is heavy: loaded when it is needed
-
-        copies = (Attachment("application/pdf", base64.b64encode(render(report)).decode("ascii")),)
+        copies = (Attachment("application/pdf", base64.b64encode(_rendered(report)).decode("ascii")),)
     return message.with_body(write(report, copies), format="cda", charset="utf-8")
+
+
+def _rendered(report: Report) -> bytes:
+    """Our PDF; the renderer is heavy, and loaded only when a report needs it."""
+    try:
+        from transforms.pdf import render
+    except (ImportError, OSError) as error:  # weasyprint, or the system's Pango library that it loads
+        raise ConfigError("a report without PDF needs weasyprint: install vaguemestre[pdf] and libpango") from error
+    return render(report)
 
 
 def write(report: Report, copies: tuple[Attachment, ...]) -> bytes:
