@@ -68,7 +68,11 @@ class Child:
         self._process = subprocess.Popen(  # our own programs
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), text=True
         )
-        self.port = int(self._line()) if has_port else 0
+        try:
+            self.port = int(self._line()) if has_port else 0
+        except MeasureError:
+            self.stop()
+            raise
         self.usage = Usage(self._process.pid)
 
     def _pipe(self, pipe: IO[str] | None) -> IO[str]:

@@ -46,7 +46,8 @@ class Flow:
     negative: int = 0
 
 
-def _loaded(port: int, message: str, connections: int, *more: object) -> dict[str, Any]:
+def loaded(port: int, message: str, connections: int, *more: object) -> dict[str, Any]:
+    """Put load on a port and wait for its end: the figures of ``vaguemestre.measure.load``."""
     command = python(_LOAD, "--port", port, "--message", message, "--connections", connections, *more)
     with Child(command, has_port=False) as load:
         return load.result()
@@ -81,7 +82,7 @@ def echo(message: str, connections: int, seconds: float) -> Flow:
     """The floor without a journal and without a far end."""
     with Child(python(_FLOORS, "echo")) as child:
         before = child.usage.cpu()
-        load = _loaded(child.port, message, connections, "--seconds", seconds)
+        load = loaded(child.port, message, connections, "--seconds", seconds)
         return _flow("echo", message, connections, load, child.usage.cpu() - before, {})
 
 
@@ -92,7 +93,7 @@ def path(folder: Path, message: str, connections: int, seconds: float) -> Flow:
         Child(python(_FLOORS, "path", "--to", sink.port, "--parallel", PARALLEL, "--directory", folder)) as child,
     ):
         before = child.usage.cpu()
-        load = _loaded(child.port, message, connections, "--seconds", seconds)
+        load = loaded(child.port, message, connections, "--seconds", seconds)
         arrived = drained(sink, load["acknowledged"])
         return _flow("path", message, connections, load, child.usage.cpu() - before, arrived)
 
@@ -118,7 +119,7 @@ class Running:
         self._runs += 1
         before, sink = self.usage.cpu(), self.sink.ask()["cpu"]
         more = ("--seconds", seconds, "--count", count, "--prefix", f"R{self._runs:03}")
-        load = _loaded(self.site.ports[0], message, connections, *more)
+        load = loaded(self.site.ports[0], message, connections, *more)
         self._expected += load["acknowledged"]
         arrived = drained(self.sink, self._expected)
         arrived["cpu"] -= sink
@@ -181,7 +182,7 @@ def deep_queue(folder: Path, count: int) -> dict[str, float]:
         with Engine(site.directory, *site.ports, site.web) as engine:
             engine.listening()
             rest, _ = engine.usage.memory()
-            load = _loaded(site.ports[0], "adt", 16, "--seconds", 300, "--count", count)
+            load = loaded(site.ports[0], "adt", 16, "--seconds", 300, "--count", count)
             full, peak = engine.usage.memory()
             engine.kill()
             engine.start()
