@@ -40,7 +40,7 @@ TRANSFORMS = {
     "ins.withhold_unverified": "transforms.ins:withhold_unverified",
     "cda.cr_bio": "transforms.cda:cr_bio",
 }
-FORMATS = {"hl7v2": "transforms.er7:FORMAT"}
+FORMATS = {"hl7v2": "transforms.hl7v2:FORMAT"}
 MATCHER = "transforms.match:Match"
 TABLES = "mappings:Tables"
 DIFFERENCES = "transforms.difference:differences"

@@ -9,268 +9,158 @@ Source: HL7 v2.5 chapter 2 (2.5 message delimiters, 2.7 escape sequences); IHE P
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
 
-from channels.errors import MessageError, ParseError
+from channels.errors import MessageError
 from channels.message import Message
-from transforms.charsets import codec_of
 from transforms.escapes import Separators, escape, unescape
+from transforms.header import BLANKS, BOM, Header, peek, salvage
 from transforms.paths import Path, parse_path
+from transforms.segment import HEADERS, LARGE, Segment
 
-__all__ = ["Er7", "Header", "Segment", "Separators", "escape", "message", "parse", "peek", "read", "unescape"]
-
-_HEADERS = ("MSH", "FHS", "BHS")
-_BOM = b"\xef\xbb\xbf"
-_BLANKS = b" \t\r\n\x0b\x1c"
-
-
-class Header:
-    """MSH, peeked: the line is split once, each value is read when asked for."""
-
-    __slots__ = ("charset", "fields", "separators")
-
-    def __init__(self, fields: list[str], separators: Separators, charset: str) -> None:
-        """fields: the split MSH line; ``fields[n]`` is MSH-n+1 from n = 1."""
-        self.fields, self.separators, self.charset = fields, separators, charset
-
-    @classmethod
-    def of_shape(cls, separators: Separators, shape: tuple[str, ...]) -> Header:
-        """A header with what ``shape`` says, and nothing else."""
-        return cls(
-            ["MSH", "".join(separators[1:]), *shape[:4], "", "", *shape[4:5], "", *shape[5:]], separators, "utf-8"
-        )
-
-    def shape(self) -> tuple[str, ...]:
-        """MSH-3 to MSH-6, MSH-9, MSH-11 to MSH-21 as written: what messages of one kind from one sender share."""
-        fields = self.fields
-        return (*fields[2:6], *fields[8:9], *fields[10:21])
-
-    def field(self, number: int) -> str:
-        """MSH-n as written, ``""`` when absent (n from 3)."""
-        return self.fields[number - 1] if number <= len(self.fields) else ""
-
-    def component(self, number: int, component: int = 1) -> str:
-        """One component of the first repetition of MSH-n, as written."""
-        text = self.field(number)
-        if self.separators.repetition and self.separators.repetition in text:
-            text = text.split(self.separators.repetition, 1)[0]
-        if not self.separators.component:
-            return text if component == 1 else ""
-        parts = text.split(self.separators.component)
-        return parts[component - 1] if component <= len(parts) else ""
-
-    @property
-    def kind(self) -> str:
-        """``ADT^A01``, whatever the delimiters and shape of MSH-9; ``ACK`` when it has no event."""
-        return _kind(self.field(9), self.separators.component)
-
-    @property
-    def control_id(self) -> str:
-        """MSH-10."""
-        return self.field(10)
-
-    @property
-    def sender(self) -> str:
-        """``MSH-3|MSH-4``, first components."""
-        return f"{self.component(3)}|{self.component(4)}"
+__all__ = [
+    "Er7",
+    "Header",
+    "Segment",
+    "Separators",
+    "escape",
+    "header_of",
+    "message",
+    "parse",
+    "peek",
+    "read",
+    "salvage",
+    "unescape",
+]
 
 
-def _kind(field: str, component: str) -> str:
-    parts = [part.strip() for part in field.split(component)] if component else [field.strip()]
-    code = parts[0].upper()
-    if len(parts) > 2 and parts[1].upper() == code:  # ADT^ADT^A28, printed in a guide
-        parts = parts[1:]
-    if len(parts) == 1 and "_" in code:  # ORU_R01
-        parts = code.split("_")
-        code = parts[0]
-    event = parts[1].upper() if len(parts) > 1 else ""
-    return f"{code}^{event}" if event else code
-
-
-def peek(body: bytes, default_charset: str = "cp1252") -> Header:
-    """Read the header segment (MSH, FHS or BHS) only.
-
-    Raises:
-        ParseError: no header segment at the start, or delimiters that cannot be used (place ``MSH-1`` or ``MSH-2``).
-    """
-    start = 0
-    if body[:3] not in (b"MSH", b"FHS", b"BHS"):
-        start = 3 if body.startswith(_BOM) else 0
-        while start < len(body) and body[start] in _BLANKS:
-            start += 1
-        if body[start : start + 3].upper() not in (b"MSH", b"FHS", b"BHS"):
-            raise ParseError("the message does not begin with an MSH segment", "MSH")
-    end = body.find(b"\r", start)
-    if end < 0:
-        end = len(body)
-    newline = body.find(b"\n", start, end)
-    if newline >= 0:
-        end = newline
-    raw = body[start:end]
-    fields, separators = _split_header(raw, "utf-8")
-    declared = fields[17] if len(fields) > 17 else ""
-    if separators.repetition and separators.repetition in declared:
-        declared = declared.split(separators.repetition, 1)[0]
-    charset = codec_of(declared, body, default_charset)
-    if charset != "utf-8" and not raw.isascii():
-        fields, separators = _split_header(raw, charset)
-    return Header(fields, separators, charset)
-
-
-def _split_header(raw: bytes, charset: str) -> tuple[list[str], Separators]:
-    line = raw.decode(charset, "surrogateescape")
-    separators = Separators.read(line)
-    return line.split(separators.field), separators
-
-
-def message(body: bytes, received: float = 0.0, default_charset: str = "cp1252", **more: object) -> Message:
-    """A Message with what its MSH tells. Raises ParseError when MSH cannot be read."""
+def message(body: bytes, received: float = 0.0, default_charset: str = "cp1252", **more: Any) -> Message:
+    """A Message with what its MSH tells; ``more``: its other fields. Raises ParseError when MSH cannot be read."""
     header = peek(body, default_charset)
+    views: dict[Callable[[Message], Any], Any] = {header_of: header}
     return Message(
-        body,
-        "hl7v2",
-        header.charset,
-        header.kind,
-        header.control_id,
-        header.sender,
-        received,
-        **more,  # type: ignore[arg-type]  # the remaining fields of Message, by name
+        body, "hl7v2", header.charset, header.kind, header.control_id, header.sender, received, _views=views, **more
     )
 
 
-class Segment:
-    """One segment: fields are split the first time one is read; ``segment[3]`` is the raw text of field 3."""
+def header_of(message: Message) -> Header:
+    """The header of a message. Use ``message.view(header_of)``, which reads it once."""
+    header = peek(message.body)
+    header.charset = message.charset
+    return header
 
-    __slots__ = ("_fields", "_owner", "changed", "end", "id", "start")
 
-    def __init__(self, owner: Er7, start: int, end: int) -> None:
-        """start, end: where it lies in the owner's body; both 0 for one that was inserted."""
-        self._owner, self.start, self.end = owner, start, end
-        self._fields: list[str] | None = None
-        self.changed = False
-        self.id = owner.body[start : start + 3].decode("ascii", "replace").upper()
+@lru_cache(maxsize=64)
+def _irregular(separator: str) -> re.Pattern[bytes]:
+    """Finds a line that is not an upper-case segment id right after CR."""
+    return re.compile(b"\r(?![A-Z][A-Z0-9]{2}[" + re.escape(separator.encode()) + b"\r]|\\Z)")
 
-    @property
-    def fields(self) -> list[str]:
-        """All fields as written; index 0 is the segment id, and in MSH index 1 is the separator itself."""
-        if self._fields is None:
-            owner = self._owner
-            text = owner.body[self.start : self.end].decode(owner.charset, "surrogateescape")
-            self._fields = self._split(text)
-        return self._fields
 
-    def _split(self, text: str) -> list[str]:
-        fields = text.split(self._owner.separators.field)
-        if self.id in _HEADERS:
-            fields.insert(1, self._owner.separators.field)
-        return fields
-
-    def __getitem__(self, number: int) -> str:
-        """Field ``number`` as written (escaped), ``""`` when absent."""
-        fields = self.fields
-        return fields[number] if number < len(fields) else ""
-
-    def __setitem__(self, number: int, raw: str) -> None:
-        """Replace field ``number`` by text that is already escaped."""
-        fields = self.fields
-        if number >= len(fields):
-            fields.extend([""] * (number + 1 - len(fields)))
-        fields[number] = raw
-        self.changed = self._owner.changed = True
-
-    def repetitions(self, number: int) -> list[str]:
-        """The repetitions of a field as written; none when the field is empty."""
-        raw = self[number]
-        if not raw:
-            return []
-        separator = self._owner.separators.repetition
-        if self.id in _HEADERS and number <= 2:
-            return [raw]
-        return raw.split(separator) if separator else [raw]
-
-    def get(self, path: str) -> str:
-        """The unescaped value at ``3``, ``3[2]``, ``3[2].4`` or ``3[2].4.2`` of this segment."""
-        return self.value(parse_path(f"{self.id}-{path}" if self.id.isalnum() else f"ZZZ-{path}"))
-
-    def value(self, path: Path) -> str:
-        """The unescaped value at ``path`` inside this segment, ``""`` when absent."""
-        repetitions = self.repetitions(path.field)
-        wanted = path.repetition or 1
-        return self.part(repetitions[wanted - 1], path) if wanted <= len(repetitions) else ""
-
-    def part(self, repetition: str, path: Path) -> str:
-        """The unescaped component or sub-component of ``path`` in one repetition.
-
-        A path that names neither gives the whole repetition; it stays escaped when it has several components.
-        """
-        separators = self._owner.separators
-        if self.id in _HEADERS and path.field <= 2:
-            return repetition
-        text = repetition
-        if path.component:
-            parts = text.split(separators.component) if separators.component else [text]
-            text = parts[path.component - 1] if path.component <= len(parts) else ""
-        elif separators.component and separators.component in text:
-            return text
-        if path.sub:
-            parts = text.split(separators.subcomponent) if separators.subcomponent else [text]
-            text = parts[path.sub - 1] if path.sub <= len(parts) else ""
-        return unescape(text, separators, self._owner.charset)
-
-    def text(self) -> str:
-        """The whole segment as written."""
-        fields = self.fields
-        separator = self._owner.separators.field
-        if self.id in _HEADERS:
-            return separator.join([fields[0], *fields[2:]])
-        return separator.join(fields)
+@lru_cache(maxsize=1024)
+def _mark(segment_id: str, separator: str) -> bytes:
+    return f"\r{segment_id}{separator}".encode()
 
 
 class Er7:
     """One message. Reading never changes ``body``; ``set``, ``delete`` and ``insert`` only change ``encode()``."""
 
-    __slots__ = ("_segments", "body", "changed", "charset", "header", "separators")
+    __slots__ = ("_first", "_moved", "_regular", "_segments", "body", "changed", "charset", "header", "separators")
 
     def __init__(self, body: bytes, header: Header, charset: str) -> None:
         """Use ``parse`` or ``read``."""
         self.body, self.header, self.charset = body, header, charset
         self.separators = header.separators
-        self.changed = False
+        self.changed = self._moved = False
         self._segments: list[Segment] | None = None
+        self._first: dict[str, Segment] = {}
+        """What ``first`` found."""
+        self._regular: bool | None = None
+        """Whether the body is as ``_is_regular`` says; None: not known yet."""
 
     @property
     def segments(self) -> list[Segment]:
         """All segments in order; text outside any segment belongs to the one before it."""
         if self._segments is None:
-            self._segments = [Segment(self, start, end) for start, end in self._spans()]
+            known = {one.start: one for one in self._first.values()}
+            self._segments = [
+                known.get(start) or Segment(self, segment_id, start, end) for segment_id, start, end in self._spans()
+            ]
         return self._segments
 
-    def _spans(self) -> Iterator[tuple[int, int]]:
-        """Where each segment lies. A line that does not begin with a segment id continues the segment before it."""
-        separator = self.separators.field.encode(self.charset, "surrogateescape")
-        begin, last = -1, 0
-        for start, end in _lines(self.body):
-            if _begins_segment(self.body, start, end, separator):
-                if begin >= 0:
-                    yield begin, last
-                begin = start
-            last = end
-        if begin >= 0:
-            yield begin, last
+    def _spans(self) -> list[tuple[str, int, int]]:
+        """Id, start and end of each segment. A line that does not begin with a segment id continues the one before."""
+        body, separator = self.body, self.separators[0].encode()
+        start, size, find = 3 if body[:3] == BOM else 0, len(body), body.find
+        newline = b"\n" in body
+        spans: list[tuple[str, int, int]] = []
+        while start < size:
+            end = find(b"\r", start)
+            if end < 0:
+                end = size
+            if newline:
+                other = find(b"\n", start, end)
+                end = other if other >= 0 else end
+            segment_id = _segment_id(body[start : start + 4], separator)
+            if not segment_id:
+                while start < end and body[start] in BLANKS:
+                    start += 1
+                segment_id = _segment_id(body[start : start + 4], separator) if start < end else ""
+            if segment_id:
+                spans.append((segment_id, start, end))
+            elif spans and start < end:
+                spans[-1] = (*spans[-1][:2], end)
+            start = end + 1
+        return spans
 
     def first(self, segment_id: str) -> Segment | None:
         """The first segment with this id, or None."""
-        if self._segments is None and segment_id != "MSH":
-            body = self.body
-            mark = f"\r{segment_id}{self.separators.field}".encode(self.charset, "surrogateescape")
-            at = body.find(mark)
-            if at >= 0 and b"\n" not in body:
-                end = body.find(b"\r", at + 1)
-                end = len(body) if end < 0 else end
-                follower = body[end + 1 : end + 5]
-                if len(follower) < 4 or _begins_segment(follower, 0, 4, mark[4:]):
-                    return Segment(self, at + 1, end)
-        return next((segment for segment in self.segments if segment.id == segment_id), None)
+        found = self._first.get(segment_id)
+        if found is not None:
+            return found
+        if self._segments is None:
+            if self._regular is None and len(self.body) <= LARGE:
+                self._regular = self._is_regular(len(self.body))
+            if self._regular is not False:
+                found = self._find(segment_id)
+                if found is None and self._regular is None:
+                    self._regular = self._is_regular(len(self.body))
+            if found is None and self._regular:
+                return None
+        if found is None:
+            found = next((segment for segment in self.segments if segment.id == segment_id), None)
+        if found is not None:
+            self._first[segment_id] = found
+        return found
+
+    def _find(self, segment_id: str) -> Segment | None:
+        """The first segment with this id, looked for as in a regular message; None when it is not certain."""
+        body = self.body
+        if segment_id == "MSH":
+            at = -1
+        else:
+            at = body.find(_mark(segment_id, self.separators[0]))
+            if at < 0:
+                at = body.find(_mark(segment_id, "\r"))
+                if at < 0:
+                    return None
+        at += 1
+        end = body.find(b"\r", at)
+        if end < 0:
+            end = len(body)
+        if self._regular or self._is_regular(end + 5):
+            return Segment(self, segment_id, at, end)
+        return None
+
+    def _is_regular(self, end: int) -> bool:
+        """Whether the body up to ``end`` has CR alone between segments, with nothing before their upper-case ids."""
+        body = self.body
+        if body[:3] != b"MSH" or body.find(b"\n", 0, end) >= 0:
+            return False
+        return _irregular(self.separators[0]).search(body, 0, end) is None
 
     def all(self, segment_id: str) -> list[Segment]:
         """Every segment with this id, in order."""
@@ -284,14 +174,23 @@ class Er7:
         found = self.all(path.segment)
         return found[path.index - 1 : path.index] if path.index else found
 
+    def _one(self, place: Path) -> Segment | None:
+        if place[1] or place[2]:
+            found = self.matching(place)
+            return found[0] if found else None
+        return self.first(place[0])
+
     def get(self, path: str) -> str:
         """The unescaped value at ``path``, of the first segment that it matches; ``""`` when absent."""
         place = parse_path(path)
-        if place.selector or place.index:
-            found = self.matching(place)
-            return found[0].value(place) if found else ""
-        segment = self.first(place.segment)
-        return segment.value(place) if segment else ""
+        segment = self._one(place) if place[1] or place[2] else self._first.get(place[0]) or self.first(place[0])
+        return segment.value(place) if segment is not None else ""
+
+    def raw(self, path: str) -> str:
+        """What stands at ``path`` as written: delimiters, escape sequences and all. For ``put``."""
+        place = parse_path(path)
+        segment = self._one(place)
+        return segment.raw(place) if segment is not None else ""
 
     def values(self, path: str) -> list[str]:
         """Unescaped values of every repetition (the one named, if the path names one) of every matching segment."""
@@ -307,41 +206,49 @@ class Er7:
     def set(self, path: str, value: str) -> None:
         """Write ``value``, escaped, at ``path``; missing fields, repetitions and components are made.
 
+        A value with component separators at a path that names no component is written as a whole field.
+
         Raises:
-            MessageError: the message has no such segment, or the path names only a segment.
+            MessageError: the message has no such segment, the path names only a segment, or MSH-1 or MSH-2.
         """
-        place = parse_path(path)
-        segment = self._target(path, place)
-        separators = self.separators
-        raw = escape(value, separators)
-        if place.component:
-            raw = self._within(segment, place, raw)
-        elif place.component == 0 and separators.component and separators.component in value:
-            raw = value  # a whole field, written with its components
-        repetitions = segment.repetitions(place.field)
-        wanted = place.repetition or 1
-        repetitions += [""] * (wanted - len(repetitions))
-        repetitions[wanted - 1] = raw
-        segment[place.field] = separators.repetition.join(repetitions) if len(repetitions) > 1 else repetitions[0]
+        place, separators = parse_path(path), self.separators
+        structured = not place.component and separators.component and separators.component in value
+        self._write(path, place, value if structured else escape(value, separators))
 
-    def _target(self, path: str, place: Path) -> Segment:
-        if not place.field:
+    def put(self, path: str, raw: str) -> None:
+        """Write what ``raw`` gave at another place, as it is. Raises MessageError as ``set`` does."""
+        self._write(path, parse_path(path), raw)
+
+    def _write(self, path: str, place: Path, raw: str) -> None:
+        segment = self._one(place)
+        _, _, _, field, wanted, component, _ = place
+        if not field:
             raise MessageError(f"{path} names a segment, not a field", path)
-        found = self.matching(place)
-        if not found:
+        if segment is None:
             raise MessageError("the message has no such segment", path, "100")
-        return found[0]
+        if field <= 2 and segment.id in HEADERS:
+            raise MessageError("the delimiters of a message are not changed", path)
+        repetition = self.separators.repetition
+        whole = segment[field]
+        if wanted > 1 or (repetition and repetition in whole):
+            if not repetition and wanted > 1:
+                raise MessageError("the message declares no repetition separator", path)
+            repetitions = whole.split(repetition)
+            wanted = wanted or 1
+            repetitions += [""] * (wanted - len(repetitions))
+            repetitions[wanted - 1] = self._within(repetitions[wanted - 1], place, raw) if component else raw
+            segment[field] = repetition.join(repetitions)
+        else:
+            segment[field] = self._within(whole, place, raw) if component else raw
 
-    def _within(self, segment: Segment, place: Path, raw: str) -> str:
-        """The repetition that ``place`` is in, with ``raw`` as its component or sub-component."""
-        repetitions = segment.repetitions(place.field)
-        wanted = place.repetition or 1
-        whole = repetitions[wanted - 1] if wanted <= len(repetitions) else ""
+    def _within(self, whole: str, place: Path, raw: str) -> str:
+        """A repetition with ``raw`` as its component or sub-component."""
+        between, inside = self.separators.component, self.separators.subcomponent
         if place.sub:
-            parts = whole.split(self.separators.component)
+            parts = whole.split(between) if between else [whole]
             component = parts[place.component - 1] if place.component <= len(parts) else ""
-            raw = _replace(component, place.sub, raw, self.separators.subcomponent)
-        return _replace(whole, place.component, raw, self.separators.component)
+            raw = _replaced(component, place.sub, raw, inside)
+        return _replaced(whole, place.component, raw, between)
 
     def delete(self, path: str) -> int:
         """Remove what ``path`` names: whole segments (``ZFP``), a repetition (``PID-3[2]``), or a value, left empty.
@@ -350,35 +257,44 @@ class Er7:
         """
         place = parse_path(path)
         found = self.matching(place)
-        if not place.field:
-            for segment in found:
-                self.segments.remove(segment)
-            self.changed = self.changed or bool(found)
-            return len(found)
-        count = 0
-        for segment in found:
-            repetitions = segment.repetitions(place.field)
-            wanted = place.repetition or 1
-            if wanted > len(repetitions):
-                continue
-            if place.component:
-                repetitions[wanted - 1] = self._within(segment, place, "")
-            elif place.repetition:
-                del repetitions[wanted - 1]
-            else:
-                repetitions = []
-            segment[place.field] = self.separators.repetition.join(repetitions)
-            count += 1
-        return count
+        if place.field:
+            return sum(self._empty(segment, place) for segment in found)
+        if found:
+            gone = {id(segment) for segment in found}
+            self._rearrange([one for one in self.segments if id(one) not in gone])
+        return len(found)
+
+    def _rearrange(self, segments: list[Segment]) -> None:
+        self._segments = segments
+        self._first.clear()
+        self.changed = self._moved = True
+
+    def _empty(self, segment: Segment, place: Path) -> bool:
+        repetitions = segment.repetitions(place.field)
+        wanted = place.repetition or 1
+        if wanted > len(repetitions):
+            return False
+        if place.component:
+            repetitions[wanted - 1] = self._within(repetitions[wanted - 1], place, "")
+        elif place.repetition:
+            del repetitions[wanted - 1]
+        else:
+            repetitions = []
+        segment[place.field] = self.separators.repetition.join(repetitions)
+        return True
 
     def insert(self, index: int, text: str) -> Segment:
-        """Put a new segment, written as text in this message's delimiters, before ``segments[index]``."""
-        segments = self.segments
-        segment = Segment(self, 0, 0)
-        segment.id = text[:3].upper()
-        segment._fields = segment._split(text)
-        segment.changed = self.changed = True
+        """Put a new segment, written as text in this message's delimiters, before ``segments[index]``.
+
+        Raises:
+            MessageError: the text does not begin with a segment id, or has a line break.
+        """
+        if not _segment_id(text[:4].encode(), self.separators.field.encode()) or "\r" in text or "\n" in text:
+            raise MessageError("what is inserted is not one segment", text[:3] if text[:3].isalnum() else "", "100")
+        segment = Segment.written(self, text)
+        segments = list(self.segments)
         segments.insert(index, segment)
+        self._rearrange(segments)
         return segment
 
     def encode(self) -> bytes:
@@ -389,36 +305,46 @@ class Er7:
         """
         if not self.changed:
             return self.body
-        segments = self.segments
-        starts = [segment.start for segment in segments if segment.end]
-        pieces = [self.body[: starts[0]]] if starts else []
-        for number, segment in enumerate(segments):
-            pieces.append(self._bytes(segment))
-            pieces.append(self._terminator(segments, number))
-        return b"".join(pieces)
+        view = memoryview(self.body)
+        return b"".join(self._rearranged(view) if self._moved else self._patched(view))
+
+    def _patched(self, body: memoryview) -> Iterator[bytes | memoryview]:
+        at = 0
+        known = self._first.values() if self._segments is None else self._segments
+        for segment in sorted((one for one in known if one.changed), key=lambda one: one.start):
+            yield body[at : segment.start]
+            yield self._bytes(segment)
+            at = segment.end
+        yield body[at:]
+
+    def _rearranged(self, body: memoryview) -> Iterator[bytes | memoryview]:
+        segments = self._segments or []
+        spans = self._spans()
+        follower = {one[1]: other[1] for one, other in pairwise(spans)}
+        yield body[: spans[0][1]]
+        for segment in segments:
+            yield self._bytes(segment) if segment.changed else body[segment.start : segment.end]
+            if not segment.end:
+                yield b"\r"
+                continue
+            stop = follower.get(segment.start, len(body))
+            if segment.end < stop:
+                yield body[segment.end : stop]
+            elif segment is not segments[-1]:
+                yield b"\r"  # it was the last one, and had no terminator
 
     def _bytes(self, segment: Segment) -> bytes:
-        if not segment.changed:
-            return self.body[segment.start : segment.end]
         try:
             return segment.text().encode(self.charset, "surrogateescape")
         except UnicodeEncodeError as error:
             raise MessageError(f"a character does not exist in {self.charset}", segment.id, "102") from error
 
-    def _terminator(self, segments: list[Segment], number: int) -> bytes:
-        """The line end that followed the segment; CR after one that was inserted."""
-        segment = segments[number]
-        if not segment.end:
-            return b"\r"
-        end = segment.end
-        while end < len(self.body) and self.body[end] in b" \t\r\n":
-            end += 1
-        own = self.body[segment.end : end]
-        return own if own or number == len(segments) - 1 else b"\r"
 
-
-def _replace(whole: str, number: int, part: str, separator: str) -> str:
+def _replaced(whole: str, number: int, part: str, separator: str) -> str:
+    """``whole`` with its part ``number`` replaced; parts that are missing are made."""
     if not separator:
+        if number > 1:
+            raise MessageError("the message declares no separator for this part", "MSH-2")
         return part
     parts = whole.split(separator)
     parts += [""] * (number - len(parts))
@@ -426,33 +352,15 @@ def _replace(whole: str, number: int, part: str, separator: str) -> str:
     return separator.join(parts)
 
 
-def _lines(body: bytes) -> Iterator[tuple[int, int]]:
-    """Start and end of each line that is not blank; leading blanks are left out of it."""
-    newline = b"\n" in body
-    position, size = 0, len(body)
-    if body.startswith(_BOM):
-        position = 3
-    while position < size:
-        end = body.find(b"\r", position)
-        if newline:
-            other = body.find(b"\n", position, end if end >= 0 else size)
-            end = other if other >= 0 else end
-        if end < 0:
-            end = size
-        start = position
-        while start < end and body[start] in _BLANKS:
-            start += 1
-        if start < end:
-            yield start, end
-        position = end + 1
-
-
-def _begins_segment(body: bytes, start: int, end: int, separator: bytes) -> bool:
-    """A segment id is a letter, then two letters or digits, then the field separator or the end of the line."""
-    head = body[start : min(start + 3, end)]
-    if len(head) < 3 or not head.isalnum() or not head[:1].isalpha():
-        return False
-    return end == start + 3 or body.startswith(separator, start + 3)
+@lru_cache(maxsize=4096)
+def _segment_id(head: bytes, separator: bytes) -> str:
+    """The id in upper case when a line begins one: a letter, two letters or digits, then the separator or the end."""
+    letters = head[:3]
+    if len(letters) < 3 or not letters.isalnum() or not letters[:1].isalpha():
+        return ""
+    if head[3:] not in (separator, b"", b"\r", b"\n"):
+        return ""
+    return letters.decode("ascii").upper()
 
 
 def parse(body: bytes, charset: str = "") -> Er7:
@@ -465,7 +373,7 @@ def parse(body: bytes, charset: str = "") -> Er7:
 
 
 def _read(message: Message) -> Er7:
-    return parse(message.body, message.charset)
+    return Er7(message.body, message.view(header_of), message.charset)
 
 
 def read(message: Message) -> Er7:

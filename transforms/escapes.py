@@ -28,22 +28,29 @@ class Separators(NamedTuple):
         Raises:
             ParseError: MSH-1 or MSH-2 cannot be used (alphanumeric, control or repeated characters).
         """
-        return _separators(line[3:4], line[4:].split(line[3:4], 1)[0] if len(line) > 4 else "")
+        return separators_of(line[3:4], line[4:].split(line[3:4], 1)[0][:12] if len(line) > 4 else "")
 
 
 @lru_cache(maxsize=256)
-def _separators(field: str, declared: str) -> Separators:
-    if not field or field.isalnum() or not field.isprintable() or field.isspace():
-        raise ParseError("the field separator is missing, alphanumeric or a control character", "MSH-1")
-    declared = declared.replace("&amp;", "&")
-    if len(declared) > 4 and declared[2] == declared[3]:  # ^~\\&
-        declared = declared[:3] + declared[4:]
+def separators_of(field: str, declared: str) -> Separators:
+    """From MSH-1 and MSH-2. Raises ParseError when they cannot be used."""
+    if not field or not field.isascii() or field.isalnum() or not field.isprintable() or field.isspace():
+        raise ParseError("the field separator is missing, alphanumeric, a control or a multi-byte character", "MSH-1")
+    declared = repaired_signs(declared)
     roles = declared[:4]
     unusable = any(sign.isalnum() or not sign.isprintable() or sign.isspace() for sign in roles)
     if not roles or unusable or field in roles or len(set(roles)) < len(roles):
         raise ParseError("MSH-2 delimiters unreadable", "MSH-2")
     component, repetition, escape, subcomponent = (*roles, "", "", "")[:4]
     return Separators(field, component, repetition, escape, subcomponent)
+
+
+def repaired_signs(declared: str) -> str:
+    r"""MSH-2 without the two usual spoilings: a doubled escape (``^~\\&``) and an ampersand written as in XML."""
+    declared = declared.replace("&amp;", "&")
+    if len(declared) > 4 and declared[2] == declared[3]:
+        return declared[:3] + declared[4:]
+    return declared
 
 
 @lru_cache(maxsize=256)
@@ -82,7 +89,7 @@ def unescape(text: str, separators: Separators, charset: str = "utf-8") -> str:
     mark = separators.escape
     if not mark or mark not in text:
         return text
-    signs = dict(zip("FSRET", separators, strict=True))
+    signs = {letter: sign for letter, sign in zip("FSRET", separators, strict=True) if sign}
 
     def meaning(match: re.Match[str]) -> str:
         code = match[1]
@@ -90,7 +97,7 @@ def unescape(text: str, separators: Separators, charset: str = "utf-8") -> str:
             return signs[code]
         if code == ".br":
             return "\n"
-        if code == "P":  # truncation, v2.7; kept, its character is not among the five
+        if code in "FSRETP":  # a role that MSH-2 does not give; truncation (v2.7), whose sign is not among the five
             return match[0]
         data = bytes.fromhex(code[1:])
         try:
