@@ -114,7 +114,11 @@ class Writer:
     def mark(self, number: int) -> None:
         """Delivered: written with the next commit, or a little later."""
         self._marks.append((number,))
-        if not self._busy and self._timer is None:
+        if not self._busy:
+            self._wait_for_company()
+
+    def _wait_for_company(self) -> None:
+        if self._timer is None:
             self._timer = self._loop.call_later(_LAZY, self._late)
 
     def _late(self) -> None:
@@ -122,6 +126,14 @@ class Writer:
         if not self._busy:
             self._busy = True
             self._flush()
+
+    def _next_commit(self) -> None:
+        """Messages go at once; marks alone are not worth a commit yet."""
+        self._busy = bool(self._batch)
+        if self._busy:
+            self._flush()
+        elif self._marks:
+            self._wait_for_company()
 
     def _flush(self) -> None:
         batch, self._batch = self._batch[:_GROUP], self._batch[_GROUP:]
@@ -144,7 +156,7 @@ class Writer:
     def _committed(self, batch: list[tuple[int, bytes, Callable[[], None]]]) -> None:
         for _, _, done in batch:
             done()
-        self._flush()
+        self._next_commit()
 
     def close(self) -> None:
         """Stop the thread."""
