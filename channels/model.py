@@ -45,7 +45,11 @@ class Step(Settings):
 class AckPolicy(Settings):
     """When the sender gets its acknowledgement."""
 
-    after: Literal["received", "transformed", "delivered"] = "received"
+    after: Literal["received", "transformed", "delivered"] = Field(
+        "received",
+        description="`received`: it is on disk; `transformed`: every filter and transform ran too; `delivered`: the "
+        "destination named has answered.",
+    )
     destination: str | None = Field(None, description="With `delivered`: the destination whose answer is the answer.")
     within: Seconds = Field(30.0, description="With `delivered`: how long the sender may wait.")
 
@@ -106,8 +110,8 @@ class DestinationModel(Settings):
     """One destination: its connector, and how messages go to it."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="Unique in the channel.")
-    filter: Filter | None = None
-    transform: tuple[Step, ...] = ()
+    filter: Filter | None = Field(None, description="Which of the channel's messages go to this destination.")
+    transform: tuple[Step, ...] = Field((), description="Steps for this destination alone, after the channel's.")
     order: Literal["lanes", "strict"] = Field("lanes", description="`lanes`: order per patient; `strict`: one lane.")
     parallel: int = Field(4, ge=1, le=256, description="Deliveries at once (for mllp: connections); 1 with `strict`.")
     retry: Retry = Retry()
@@ -127,7 +131,7 @@ class SourceModel(Settings):
 class Case(Settings):
     """One test of a channel: a message in, what each destination must get."""
 
-    name: str
+    name: str = Field(description="What the test shows, as a sentence.")
     input: str = Field(description="File with the message, in the site.")
     expect: dict[str, str | tuple[str, ...] | None] = Field(
         default_factory=dict,
@@ -141,15 +145,15 @@ class Channel(Settings):
     """One channel file."""
 
     channel: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="The channel's name, that of its file.")
-    description: str = ""
-    enabled: bool = True
-    source: SourceModel
+    description: str = Field("", description="What the flow is, for people.")
+    enabled: bool = Field(True, description="`false`: the file is checked, and the channel does not run.")
+    source: SourceModel = Field(description="Where messages come from: one connector with its settings.")
     ack: Ack = AckPolicy()
     lane: tuple[str, ...] = Field(
         ("patient",), description="What keeps order: `patient`, `channel`, or places such as PID-18.1."
     )
     duplicates: Duplicates = Duplicates()
-    filter: Filter | None = None
-    transform: tuple[Step, ...] = ()
-    destinations: tuple[DestinationModel, ...] = Field(min_length=1)
-    tests: tuple[Case, ...] = ()
+    filter: Filter | None = Field(None, description="Which messages go on; the others are kept and answered AA.")
+    transform: tuple[Step, ...] = Field((), description="Steps for every destination.")
+    destinations: tuple[DestinationModel, ...] = Field(min_length=1, description="Where messages go: one or more.")
+    tests: tuple[Case, ...] = Field((), description="Messages that `vaguemestre test` passes through the channel.")
