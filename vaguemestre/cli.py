@@ -50,7 +50,9 @@ COMMANDS = {
     "listen": _Entry("listen:listen", _TOOLS, "Receive messages over MLLP and answer as told."),
     "demo": _Entry("demo:demo", _PROOF, "Run a hospital in a box: invented patients, real sockets."),
     "bench": _Entry("bench:bench", _PROOF, "Measure the engine beside the floors of this machine."),
-    "crashtest": _Entry("crashtest:crashtest", _PROOF, "Kill the engine under load, again and again; count what was lost."),
+    "crashtest": _Entry(
+        "crashtest:crashtest", _PROOF, "Kill the engine under load, again and again; count what was lost."
+    ),
 }
 
 
@@ -115,6 +117,7 @@ app = typer.Typer(
 
 @app.callback()
 def options(
+    *,
     version_: Annotated[
         bool, typer.Option("--version", help="Print the version and leave.", callback=_show_version, is_eager=True)
     ] = False,
