@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -99,3 +100,10 @@ async def eventually(true: Callable[[], bool]) -> None:
     """Wait until something outside (a file, a server) is so; the test's own time-out ends a wait in vain."""
     while not true():  # a folder rings no bell
         await asyncio.sleep(0.005)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
