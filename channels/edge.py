@@ -23,7 +23,7 @@ class Seen:
     def __init__(self, digest: int, outcome: Outcome | None = None) -> None:
         """digest: hash of its body."""
         self.digest, self.outcome = digest, outcome
-        self.waiters: list[Callable[[Outcome], None]] = []
+        self.waiters: list[Callable[[Outcome], None]] | None = None
 
 
 class Edge:

@@ -67,8 +67,8 @@ class Taking:
         seen.outcome = outcome
         with contextlib.suppress(ConnectionError):
             self._answer(outcome)
-        if seen.waiters:
-            waiters, seen.waiters = seen.waiters, []
+        if seen.waiters is not None:
+            waiters, seen.waiters = seen.waiters, None
             for waiter in waiters:
                 waiter(outcome)
 
@@ -195,7 +195,7 @@ class ChannelRuntime:
         self.statistics.duplicates += 1
         one = earlier.outcome
         if one is None:
-            earlier.waiters.append(answer)
+            earlier.waiters = [*(earlier.waiters or ()), answer]
         else:
             answer(Outcome(one.id, one.error, one.answer, True, one.findings, one.received))
 

@@ -53,7 +53,7 @@ async def serve(loaded: LoadedSite) -> None:
         # What lives as long as the process need not be looked at by every collection.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
+        gc.set_threshold(50_000, 50, 1000)
         notify("READY=1")
         await stop.wait()
     finally:
