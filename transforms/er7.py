@@ -10,7 +10,7 @@ Source: HL7 v2.5 chapter 2 (2.5 message delimiters, 2.7 escape sequences); IHE P
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -20,7 +20,7 @@ from channels.message import Message
 from transforms.escapes import Separators, escape, unescape
 from transforms.header import BLANKS, BOM, Header, peek, salvage
 from transforms.paths import Path, parse_path
-from transforms.segment import HEADERS, LARGE, Segment
+from transforms.segment import HEADERS, LARGE, Segment, Text
 
 __all__ = [
     "Er7",
@@ -68,13 +68,14 @@ def _mark(segment_id: str, separator: str) -> bytes:
 class Er7:
     """One message. Reading never changes ``body``; ``set``, ``delete`` and ``insert`` only change ``encode()``."""
 
-    __slots__ = ("_first", "_moved", "_regular", "_segments", "body", "changed", "charset", "header", "separators")
+    __slots__ = ("_first", "_moved", "_regular", "_segments", "_text", "body", "charset", "header", "separators")
 
     def __init__(self, body: bytes, header: Header, charset: str) -> None:
         """Use ``parse`` or ``read``."""
         self.body, self.header, self.charset = body, header, charset
         self.separators = header.separators
-        self.changed = self._moved = False
+        self._text = Text(body, charset, header.separators)
+        self._moved = False
         self._segments: list[Segment] | None = None
         self._first: dict[str, Segment] = {}
         """What ``first`` found."""
@@ -82,12 +83,22 @@ class Er7:
         """Whether the body is as ``_is_regular`` says; None: not known yet."""
 
     @property
+    def changed(self) -> bool:
+        """True when ``encode()`` no longer gives ``body`` as it came."""
+        return self._moved or any(segment.changed for segment in self._known())
+
+    def _known(self) -> Collection[Segment]:
+        """The segments that somebody may have changed."""
+        return self._first.values() if self._segments is None else self._segments
+
+    @property
     def segments(self) -> list[Segment]:
         """All segments in order; text outside any segment belongs to the one before it."""
         if self._segments is None:
             known = {one.start: one for one in self._first.values()}
             self._segments = [
-                known.get(start) or Segment(self, segment_id, start, end) for segment_id, start, end in self._spans()
+                known.get(start) or Segment(self._text, segment_id, start, end)
+                for segment_id, start, end in self._spans()
             ]
         return self._segments
 
@@ -152,7 +163,7 @@ class Er7:
         if end < 0:
             end = len(body)
         if self._regular or self._is_regular(end + 5):
-            return Segment(self, segment_id, at, end)
+            return Segment(self._text, segment_id, at, end)
         return None
 
     def _is_regular(self, end: int) -> bool:
@@ -267,7 +278,7 @@ class Er7:
     def _rearrange(self, segments: list[Segment]) -> None:
         self._segments = segments
         self._first.clear()
-        self.changed = self._moved = True
+        self._moved = True
 
     def _empty(self, segment: Segment, place: Path) -> bool:
         repetitions = segment.repetitions(place.field)
@@ -291,7 +302,7 @@ class Er7:
         """
         if not _segment_id(text[:4].encode(), self.separators.field.encode()) or "\r" in text or "\n" in text:
             raise MessageError("what is inserted is not one segment", text[:3] if text[:3].isalnum() else "", "100")
-        segment = Segment.written(self, text)
+        segment = Segment.written(self._text, text)
         segments = list(self.segments)
         segments.insert(index, segment)
         self._rearrange(segments)
@@ -310,8 +321,7 @@ class Er7:
 
     def _patched(self, body: memoryview) -> Iterator[bytes | memoryview]:
         at = 0
-        known = self._first.values() if self._segments is None else self._segments
-        for segment in sorted((one for one in known if one.changed), key=lambda one: one.start):
+        for segment in sorted((one for one in self._known() if one.changed), key=lambda one: one.start):
             yield body[at : segment.start]
             yield self._bytes(segment)
             at = segment.end

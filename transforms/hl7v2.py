@@ -9,6 +9,7 @@ from channels.message import Message
 from transforms import er7
 from transforms.er7 import Er7, Segment
 from transforms.paths import parse_path
+from transforms.segment import Text
 
 Facet = tuple[str, str]
 
@@ -78,7 +79,7 @@ class Hl7v2:
 FORMAT = Hl7v2()
 
 
-def _identifier(text: str, parsed: Er7) -> str:
+def _identifier(text: str, parsed: Er7 | Text) -> str:
     """First component of the first repetition; an order to delete (``""``) is no identifier."""
     _, component, repetition, escape, _ = parsed.separators
     if repetition and repetition in text:

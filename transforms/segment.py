@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
-from transforms.escapes import unescape
+from transforms.escapes import Separators, unescape
 from transforms.paths import Path, parse_path
-
-if TYPE_CHECKING:
-    from transforms.er7 import Er7
 
 HEADERS = ("MSH", "FHS", "BHS")
 LARGE = 65536
 """Bytes of a segment from which a field is cut out of it without splitting, or even decoding, the rest."""
+
+
+class Text(NamedTuple):
+    """What the segments of one message share.
+
+    Not the message itself: a message and its segments that point at each other would stay in memory, body and all,
+    until the next collection.
+    """
+
+    body: bytes
+    charset: str
+    separators: Separators
 
 
 class Segment:
@@ -20,15 +29,15 @@ class Segment:
 
     __slots__ = ("_fields", "changed", "end", "id", "owner", "start")
 
-    def __init__(self, owner: Er7, segment_id: str, start: int, end: int) -> None:
-        """start, end: where it lies in the owner's body, without its terminator; both 0 for one that was inserted."""
+    def __init__(self, owner: Text, segment_id: str, start: int, end: int) -> None:
+        """start, end: where it lies in the message's body, without its terminator; both 0 for one that was inserted."""
         self.owner, self.id, self.start, self.end = owner, segment_id, start, end
         self._fields: list[str] | None = None
         self.changed = False
 
     @classmethod
-    def written(cls, owner: Er7, text: str) -> Segment:
-        """A new segment from text in the owner's delimiters."""
+    def written(cls, owner: Text, text: str) -> Segment:
+        """A new segment from text in the message's delimiters."""
         made = cls(owner, text[:3].upper(), 0, 0)
         made._fields = made._split(text)
         made.changed = True
@@ -75,7 +84,7 @@ class Segment:
         if number >= len(fields):
             fields.extend([""] * (number + 1 - len(fields)))
         fields[number] = raw
-        self.changed = self.owner.changed = True
+        self.changed = True
 
     def repetitions(self, number: int) -> list[str]:
         """The repetitions of a field as written; none when the field is empty."""
@@ -139,7 +148,7 @@ class Segment:
         return separator.join(fields)
 
 
-def _part(text: str, component: int, sub: int, owner: Er7) -> str:
+def _part(text: str, component: int, sub: int, owner: Text) -> str:
     """See ``Segment.part``."""
     _, between, _, mark, inside = owner.separators
     if component:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from channels.errors import ConfigError, MessageError, ParseError
 from transforms import er7
 from transforms.escapes import Separators, escape, unescape
+from transforms.hl7v2 import FORMAT
 from transforms.paths import parse_path
 
 ADT = (
@@ -384,6 +386,22 @@ def test_delimiters_in_a_value_are_escaped() -> None:
 def test_what_is_no_place_is_a_configuration_error(path: str) -> None:
     with pytest.raises(ConfigError):
         parse_path(path)
+
+
+def test_a_message_that_was_read_leaves_memory_when_its_last_user_does() -> None:
+    message = er7.message(b"MSH|^~\\&|A|B|C|D|20260310||ADT^A40^ADT_A39|1|P|2.5\rPID|1||700123\rMRG|700124\r")
+    gc.collect()
+    gc.disable()
+    try:
+        FORMAT.index(message, ("patient",))
+        parsed = er7.parse(message.body)
+        parsed.set("PID-3.1", "700125")
+        assert parsed.segments
+        parsed.encode()
+        del message, parsed
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_the_official_examples_pass_unaltered(shared: Path) -> None:

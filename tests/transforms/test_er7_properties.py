@@ -62,7 +62,7 @@ def touch_everything(body: bytes) -> bytes:
         first = 3 if segment.id in ("MSH", "FHS", "BHS") else 1
         for number in range(first, len(segment.fields)):
             segment[number] = segment[number]
-        segment.changed = parsed.changed = True
+        segment.changed = True
     return parsed.encode()
 
 
