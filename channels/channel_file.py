@@ -98,8 +98,7 @@ class ChannelFile:
         if not isinstance(data, list):
             self._validator.fault(place, "a transform is a list of steps: `- name` or `- name: {options}`")
             return []
-        made = (self._step(one, (*place, index)) for index, one in enumerate(data))
-        return [step for step in made if step is not None]
+        return [self._step(one, (*place, index)) or Step(name="?") for index, one in enumerate(data)]
 
     def _step(self, data: Any, place: Place) -> Step | None:
         if isinstance(data, dict) and "when" in data:

@@ -38,10 +38,12 @@ class References:
         if not isinstance(value, str) or "${" not in value:
             return value
         try:
-            return _REFERENCE.sub(self._replace, value)
+            made = _REFERENCE.sub(self._replace, value)
         except LookupError as error:
             document.faults.append(document.fault(document.value(place), str(error.args[0])))
             return value
+        document.hidden[made] = value
+        return made
 
     def _replace(self, match: re.Match[str]) -> str:
         name = match[1]

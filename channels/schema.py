@@ -30,9 +30,11 @@ def channel_schema() -> dict[str, Any]:
     definitions: dict[str, Any] = schema["$defs"]
     for kind, model in (("source", "SourceModel"), ("destination", "DestinationModel")):
         _connectors(kind, definitions[model], definitions)
-    definitions["Step"] = _steps(definitions)
+    step = _steps(definitions)
     _as_written(schema, definitions)
-    return {"$schema": DIALECT, **_open_to_references(schema)}
+    opened = _open_to_references(schema)
+    opened["$defs"]["Step"] = step
+    return {"$schema": DIALECT, **opened}
 
 
 def _connectors(kind: str, schema: dict[str, Any], definitions: dict[str, Any]) -> None:
@@ -130,8 +132,18 @@ def _open_to_references(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     opened = {key: _open_to_references(value) for key, value in schema.items()}
+    _default(schema, opened)
     narrow = "pattern" in schema or "enum" in schema or schema.get("type") in ("integer", "number", "boolean")
     if narrow and "type" in schema and "properties" not in schema:
         outer = {key: opened.pop(key) for key in ("title", "description", "default") if key in opened}
         return {**outer, "anyOf": [opened, _REFERENCE]}
     return opened
+
+
+def _default(schema: dict[str, Any], opened: dict[str, Any]) -> None:
+    """Write a default as a file would; those that are made of several values are in their own definitions."""
+    default = schema.get("default")
+    if isinstance(default, dict):
+        del opened["default"]
+    elif isinstance(default, int | float) and not isinstance(default, bool) and schema.get("type") == "string":
+        opened["default"] = f"{default:g}s" if "ms|s|m" in schema["pattern"] else f"{default / 1_000_000:g}MB"

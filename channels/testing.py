@@ -50,7 +50,7 @@ class FakeSourceSettings(Settings):
 class FakeSource:
     """A source that receives what a test hands it."""
 
-    settings = FakeSourceSettings
+    settings: type[Settings] = FakeSourceSettings
 
     def __init__(self, settings: FakeSourceSettings, surroundings: Surroundings) -> None:
         self.chosen, self.surroundings = settings, surroundings
@@ -85,7 +85,7 @@ class FakeDestination:
     answers: what it does with the next messages: an error to raise, or a Receipt; an empty list says yes to all.
     """
 
-    settings = FakeDestinationSettings
+    settings: type[Settings] = FakeDestinationSettings
 
     def __init__(self, settings: FakeDestinationSettings, surroundings: Surroundings) -> None:
         self.chosen, self.surroundings = settings, surroundings

@@ -53,8 +53,10 @@ class Validator:
         try:
             made = model.model_validate({} if data is None else data, context=self._context)
         except ValidationError as error:
-            for details in error.errors(include_url=False, include_input=True):
-                self._add(model, details, place)
+            errors = error.errors(include_url=False)
+            for details in errors:
+                if details["type"] != "too_short" or not any(_is_inside(one, details) for one in errors):
+                    self._add(model, details, place)
             return None
         for where in _secrets(made, ()):
             at = self._find(place, where)
@@ -78,10 +80,7 @@ class Validator:
         mark = self.document.value(place)
         if any((one.line, one.column) == mark for one in self.document.faults):
             return  # a reference without value, or the same value tried as another type
-        problem = _words(details)
-        if is_reference(self._raw(place)) and str(details["input"]) in problem:
-            problem = "what the reference stands for is not valid here"
-        self.fault(place, problem)
+        self.fault(place, _words(details))
 
     def _find(self, prefix: Place, location: tuple[int | str, ...]) -> Place:
         """The place in the document of a place in the model: a single value may stand for a list of one."""
@@ -96,6 +95,12 @@ class Validator:
         for part in place:
             value = value[part]
         return value
+
+
+def _is_inside(details: ErrorDetails, whole: ErrorDetails) -> bool:
+    """Whether an error is of an item of what ``whole`` says is too short: the item is there, and wrong."""
+    location = whole["loc"]
+    return len(details["loc"]) > len(location) and details["loc"][: len(location)] == location
 
 
 def _words(details: ErrorDetails) -> str:

@@ -38,6 +38,8 @@ class Document:
     faults: list[ChannelFileError] = field(default_factory=list)
     keys: dict[Place, Mark] = field(default_factory=dict)
     values: dict[Place, Mark] = field(default_factory=dict)
+    hidden: dict[str, str] = field(default_factory=dict, repr=False)
+    """What references stand for -> the reference: a fault shows the latter."""
 
     def value(self, place: Place) -> Mark:
         """Where the value at ``place`` begins, or what is nearest above it."""
@@ -51,6 +53,10 @@ class Document:
 
     def fault(self, mark: Mark, problem: str) -> ChannelFileError:
         """A fault at one place of this file."""
+        for value, reference in self.hidden.items():
+            problem = problem.replace(repr(value), repr(reference))
+            if len(value) > 3:  # a shorter one is in half of all words
+                problem = problem.replace(value, reference)
         return ChannelFileError(self.file, *mark, problem)
 
 

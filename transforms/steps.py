@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, RootModel, WithJsonSchema
 
 from channels.errors import ConfigError, MessageError, UnsupportedError
 from channels.fields import Settings, one_or_more
@@ -58,7 +58,7 @@ ValuePlace = Annotated[str, AfterValidator(_value_place)]
 """A field or a part of one."""
 Removable = Annotated[str, AfterValidator(_removable)]
 """A field, a part of one, or a whole segment that is not the header."""
-Text = Annotated[str, BeforeValidator(_text)]
+Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 
 
 def editable(message: Message) -> er7.Er7:
@@ -145,7 +145,10 @@ class Copy:
         return edited(message, view)
 
 
-class DeleteSettings(RootModel[Annotated[tuple[Removable, ...], BeforeValidator(one_or_more)]]):
+_ONE_OR_MORE = WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+
+
+class DeleteSettings(RootModel[Annotated[tuple[Removable, ...], BeforeValidator(one_or_more), _ONE_OR_MORE]]):
     """Segments (``ZFP``), fields (``PID-19``), repetitions (``PID-3[2]``) or parts of them."""
 
     model_config = ConfigDict(frozen=True)
