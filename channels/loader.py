@@ -49,6 +49,11 @@ class LoadedSite:
     shared_fingerprint: str = field(default="", repr=False)
     warnings: tuple[ChannelFileError, ...] = ()
 
+    def same_as(self, other: LoadedSite) -> bool:
+        """True when neither a file nor what one refers to (secret, certificate) differs."""
+        mine = self.texts, self.fingerprints, self.shared_fingerprint
+        return mine == (other.texts, other.fingerprints, other.shared_fingerprint)
+
     def table(self, name: str) -> Any:
         """A code table, of the site or built in. Raises UnknownNameError."""
         return self.tables.table(name)

@@ -112,7 +112,7 @@ class Supervisor:
         """
         async with self._changing:
             loaded = load_site(self.loaded.directory)
-            if dump_site(loaded) == dump_site(self.loaded):
+            if loaded.same_as(self.loaded):
                 return []
             words = changes(self.loaded, loaded)
             changed = self._changed(loaded)

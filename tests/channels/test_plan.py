@@ -141,6 +141,9 @@ def test_a_secret_is_shown_as_changed_and_never_as_it_is(tmp_path: Path) -> None
     before = loaded(tmp_path, {"channels/adt.yaml": text}, PW="one-secret")
     after = loaded(tmp_path, {"channels/adt.yaml": text}, PW="two-secret")
     assert changes(before, after) == ["adt: a secret or a file that it names has changed"]
+    assert before.texts == after.texts
+    assert before.same_as(before)
+    assert not before.same_as(after)
     assert restarts(before, after) == (["adt"], [])
     assert "secret" not in str([dump_site(before), dump_channel(before, "adt")])
     assert dump_channel(before, "adt")["destinations"][1]["mllp"]["password"] == "${PW}"
