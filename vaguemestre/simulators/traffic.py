@@ -9,8 +9,8 @@
     tell(one.control_id)                   # Number(system, run, patient, sequence)
 
 Every control id (MSH-10) says which patient it is about and counts that patient's messages from one system:
-``sequence`` goes 1, 2, 3… for each (system, run, patient). A receiver that keeps the last number of each sees what is lost, doubled
-or out of order. ``run`` (letters and digits) tells one traffic from another, so that ids never repeat between runs.
+``sequence`` goes 1, 2, 3… for each (system, run, patient). A receiver that keeps the last number of each sees what is
+lost, doubled or out of order. ``run`` (letters and digits) tells one traffic from another: ids never repeat.
 
 Sizes: an ADT is about 1 kB, an ORU about 3.5 kB; a message takes some tens of microseconds to make.
 """
