@@ -19,7 +19,7 @@ from channels.fields import Settings
 from channels.ports import Surroundings
 from connectors.shared.folder_destination import FolderDestination, FolderDestinationSettings
 from connectors.shared.folder_source import FolderSource, FolderSourceSettings
-from connectors.shared.folders import Listed, TooLarge
+from connectors.shared.folders import Listed, TooLarge, Unreadable
 
 T = TypeVar("T")
 
@@ -129,9 +129,12 @@ class LocalFolder:
         try:
             if file.name != target:
                 (self._root / file.name).rename(path)
-            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         except FileNotFoundError:
             return None
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError as error:
+            raise Unreadable(error.errno, error.strerror) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -20,7 +20,7 @@ from channels.errors import MessageError, ParseError
 from channels.fields import Seconds, Settings, SizeBytes, one_or_more
 from channels.ports import Intake, Outcome, Surroundings
 from connectors.shared.arrivals import Arrival, Format, Window, arrive
-from connectors.shared.folders import Folder, Listed, TooLarge, reason
+from connectors.shared.folders import Folder, Listed, TooLarge, Unreadable, reason
 from connectors.shared.names import numbered
 from transforms import ack, batch, er7
 
@@ -203,7 +203,7 @@ class FolderSource:
             body = await self._folder.take(file, claim, self._options.max_size)
         except TooLarge:
             unit.problem = "the file is larger than max_size"
-        except PermissionError as error:
+        except Unreadable as error:
             unit.problem = f"the file cannot be read: {reason(error)}"
         else:
             if body is None:

@@ -17,7 +17,11 @@ class Listed(NamedTuple):
 
 
 class TooLarge(OSError):
-    """A file is larger than it may be."""
+    """A file that was taken is larger than it may be."""
+
+
+class Unreadable(OSError):
+    """A file that was taken cannot be read."""
 
 
 def reason(error: OSError) -> str:
@@ -42,8 +46,9 @@ class Folder(Protocol):
         A ``file`` that is ``target`` already was taken before a crash.
 
         Raises:
-            TooLarge: more than ``most`` bytes; it has been renamed.
-            OSError: it has been renamed but cannot be read, or could not be renamed.
+            TooLarge: it has been renamed, and has more than ``most`` bytes.
+            Unreadable: it has been renamed, and cannot be read.
+            OSError: it could not be renamed.
         """
         ...
 
