@@ -51,7 +51,30 @@ def read_case(body: bytes) -> Message:
     return made
 
 
-def _problems(loaded: LoadedSite, pipeline: Pipeline, channel: Channel, case: Case) -> Iterator[str]:
+def accept_outputs(loaded: LoadedSite, channel: Channel) -> list[str]:
+    """Write what each destination gets into the files where tests expect it, when it is not there; returns the files.
+
+    The number of messages is not changed: a test that expects nothing, or a refusal, stays as it is.
+    """
+    pipeline = Pipeline(channel, loaded)
+    differences = registry.load(registry.DIFFERENCES)
+    written = []
+    for case in channel.tests:
+        outputs, _ = _run(loaded, pipeline, channel, case)
+        for name, expected in case.expect.items():
+            files, made = files_of(expected), outputs.get(name, [])
+            for file, output in zip(files, made, strict=False) if len(files) == len(made) else ():
+                path = loaded.directory / file
+                if differences(path.read_bytes(), output.body, case.ignore):
+                    path.write_bytes(output.body)
+                    written.append(file)
+    return written
+
+
+def _run(
+    loaded: LoadedSite, pipeline: Pipeline, channel: Channel, case: Case
+) -> tuple[dict[str, list[Message]], dict[str, MessageError]]:
+    """What each destination gets, and who refused; ``""`` is the channel itself."""
     outputs: dict[str, list[Message]] = {}
     refusals: dict[str, MessageError] = {}
     try:
@@ -59,12 +82,16 @@ def _problems(loaded: LoadedSite, pipeline: Pipeline, channel: Channel, case: Ca
     except MessageError as error:
         common, refusals[""] = [], error
     for destination in channel.destinations:
+        name = destination.name
         try:
-            outputs[destination.name] = [
-                one for message in common for one in pipeline.branch(destination.name, message)
-            ]
+            outputs[name] = [one for message in common for one in pipeline.branch(name, message)]
         except MessageError as error:
-            refusals[destination.name] = error
+            refusals[name] = error
+    return outputs, refusals
+
+
+def _problems(loaded: LoadedSite, pipeline: Pipeline, channel: Channel, case: Case) -> Iterator[str]:
+    outputs, refusals = _run(loaded, pipeline, channel, case)
     if case.error is None:
         for where, refusal in refusals.items():
             yield f"{where or 'channel'}: refused at {refusal.place or 'the whole message'}: {refusal.problem}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from pydantic import BaseModel
 from channels import registry
 from channels.channel_file import ChannelFile
 from channels.checks import ChannelChecks, between_channels
-from channels.errors import ChannelFileError, ConfigErrors, UnknownNameError
+from channels.errors import ChannelFileError, ConfigError, ConfigErrors, UnknownNameError
 from channels.model import Channel, Step
 from channels.pipeline import find_transform
 from channels.references import References
@@ -77,6 +79,39 @@ def no_site() -> LoadedSite:
     return LoadedSite(nowhere, site, {}, registry.load(registry.TABLES)(None), SiteCode(nowhere))
 
 
+def prepare(loaded: LoadedSite) -> list[ChannelFileError]:
+    """Prepare the steps that compile something before their first message (style sheets); returns their faults.
+
+    It may load heavy packages: for ``check``, not for a running engine, whose workers do it when they need to.
+    """
+    faults: dict[str, ChannelFileError] = {}
+    for name, channel in loaded.channels.items():
+        for step in steps_of(channel):
+            target = find_transform(step.name, loaded.code)
+            if not hasattr(target, "prepare"):
+                continue
+            try:
+                target(step.options).prepare()
+            except ConfigError as error:
+                for line in str(error).splitlines():
+                    fault = _placed(loaded.directory, line, f"channels/{name}.yaml", step)
+                    faults[str(fault)] = fault
+    return list(faults.values())
+
+
+_PLACED = re.compile(r"(?:site:/)?(?P<file>[^:\s]+):(?P<line>\d+):(?P<column>\d+): (?P<problem>.*)")
+
+
+def _placed(directory: Path, line: str, channel: str, step: Step) -> ChannelFileError:
+    """A fault at the place that its text begins with, or at the step."""
+    found = _PLACED.fullmatch(line)
+    if found:
+        for file in (found["file"], f"transforms/{found['file']}"):
+            if (directory / file).is_file():
+                return ChannelFileError(file, int(found["line"]), int(found["column"]), found["problem"])
+    return ChannelFileError(channel, *step.place, line)
+
+
 class _Loader:
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         self._directory = directory
@@ -104,8 +139,9 @@ class _Loader:
         if self._faults or site is None:
             raise ConfigErrors(self._faults)
         for folder in ("mappings", "transforms"):
-            for file in sorted(directory.glob(f"{folder}/*.*")):
-                self._read(file)
+            for file in sorted((directory / folder).rglob("*.*")):
+                if "__pycache__" not in file.parts:
+                    self._read(file)
         by_name = {channel.channel: channel for channel, _ in channels}
         warnings = sorted(self._warnings, key=lambda one: (one.file, one.line, one.column))
         return LoadedSite(
@@ -118,9 +154,8 @@ class _Loader:
     def _read(self, file: Path) -> bytes:
         """The content of a file, kept for the history when it is text."""
         content = file.read_bytes() if file.is_file() else b""
-        text = content.decode("utf-8", "replace")
-        if "\ufffd" not in text:
-            self._texts[file.relative_to(self._directory).as_posix()] = text
+        with contextlib.suppress(UnicodeDecodeError):
+            self._texts[file.relative_to(self._directory).as_posix()] = content.decode("utf-8")
         return content
 
     def _document(self, file: Path) -> tuple[Document, Any]:
@@ -177,45 +212,40 @@ class _Loader:
 
     def _fingerprint(self, channel: Channel) -> str:
         """Of the channel's file, the files and tables that it names, and the site's code when it uses some."""
-        models: list[Any] = [channel.source.settings]
-        steps = list(channel.transform)
-        for destination in channel.destinations:
-            models.append(destination.settings)
-            steps += destination.transform
-        names: set[str] = set()
+        models: list[Any] = [channel.source.settings, *(one.settings for one in channel.destinations)]
         tables: set[str] = set()
-        every_table = False
-        for step in _all_steps(steps):
+        folders: set[str] = set()
+        for step in steps_of(channel):
             models.append(step.options)
-            names.add(step.name)
-            tables.update(getattr(step.options, "tables", ()))
-            every_table = every_table or not isinstance(step.options, BaseModel)
-        uses_code = any(self._code.has_module(name) for name in names)
-        parts = {
-            "file": self._resolved[f"channels/{channel.channel}.yaml"],
-            "files": {
-                str(path): hashlib.sha256(path.read_bytes()).hexdigest() for model in models for path in _files(model)
-            },
-            "tables": {
-                name: text
-                for name, text in self._texts.items()
-                if name.startswith("mappings/") and (every_table or Path(name).stem in tables)
-            },
-            "code": self._code.digest if uses_code else "",
+            tables.update(f"mappings/{name}.csv" for name in getattr(step.options, "tables", ()))
+            if any(_files(step.options)) or self._code.has_module(step.name):
+                folders |= {"transforms", "mappings"}  # a style sheet or a function may use any of them
+            elif not isinstance(step.options, BaseModel):
+                folders.add("mappings")
+        files = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for model in models for path in _files(model)}
+        texts = {
+            name: text for name, text in self._texts.items() if name in tables or name.partition("/")[0] in folders
         }
-        return _digest(parts)
+        return _digest([self._resolved[f"channels/{channel.channel}.yaml"], files, texts])
 
 
 def _digest(data: Any) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
-def _all_steps(steps: list[Step]) -> Iterator[Step]:
+def steps_of(channel: Channel) -> Iterator[Step]:
+    """Every step of a channel, those inside others too."""
+    yield from _all_steps(channel.transform)
+    for destination in channel.destinations:
+        yield from _all_steps(destination.transform)
+
+
+def _all_steps(steps: Iterable[Step]) -> Iterator[Step]:
     for step in steps:
         yield step
         for value in vars(step.options).values() if isinstance(step.options, BaseModel) else ():
             if isinstance(value, tuple) and value and isinstance(value[0], Step):
-                yield from _all_steps(list(value))
+                yield from _all_steps(value)
 
 
 def _files(value: Any) -> Iterator[Path]:

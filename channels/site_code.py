@@ -35,8 +35,10 @@ class SiteCode:
         self.digest = digest.hexdigest() if files else ""
         if files:
             package = _package(f"vaguemestre_site_{self.digest[:20]}", directory)
+            before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a site's folder is its owner's
             for file in files:
                 self._load(package, file)
+            sys.dont_write_bytecode = before
 
     def _load(self, package: str, file: Path) -> None:
         self._modules.add(file.stem)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from channels.casetests import read_case, run_cases
+from channels.casetests import accept_outputs, read_case, run_cases
 from tests.channels.sites import ADT, CHANNEL, change, connectors, loaded
 
 pytestmark = pytest.mark.usefixtures("connectors")
@@ -88,3 +88,19 @@ def test_a_file_that_is_not_hl7v2_is_a_raw_message(tmp_path: Path) -> None:
 def test_a_channel_without_tests_has_no_results(tmp_path: Path) -> None:
     site = loaded(tmp_path, {"channels/adt.yaml": CHANNEL})
     assert run_cases(site, site.channels["adt"]) == []
+
+
+def test_what_comes_out_may_be_accepted_as_what_is_expected(tmp_path: Path) -> None:
+    cases = """\
+tests:
+  - {name: wrong, input: cases/a01.hl7, expect: {dpi: cases/a01.hl7, sgl: cases/wanted.hl7}}
+  - {name: as expected but for the time, input: cases/a01.hl7, expect: {sgl: cases/later.hl7}, ignore: [MSH-7, EVN-2]}
+  - {name: nothing expected, input: cases/a01.hl7, expect: {sgl: null}}
+  - {name: refused, input: cases/unknown.hl7, expect: {sgl: cases/unknown.hl7}, error: PV1-3.1}
+"""
+    site = loaded(tmp_path, {"channels/adt.yaml": CHANNEL + cases, **FILES, "cases/wanted.hl7": ADT})
+    assert accept_outputs(site, site.channels["adt"]) == ["cases/wanted.hl7"]
+    assert (tmp_path / "cases/wanted.hl7").read_bytes() == NEPH
+    assert (tmp_path / "cases/later.hl7").read_bytes() == FILES["cases/later.hl7"]
+    assert accept_outputs(site, site.channels["adt"]) == []
+    assert [one.passed for one in run_cases(site, site.channels["adt"])] == [True, True, False, False]

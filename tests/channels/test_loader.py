@@ -1,12 +1,13 @@
 """A site is loaded as a whole; every fault is shown where it is."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from channels.errors import ConfigErrors
 from channels.fields import ExistingFile, HostPort, SiteFile
-from channels.loader import load_site, no_site
+from channels.loader import load_site, no_site, prepare
 from channels.testing import FakeDestination, FakeDestinationSettings
 from tests.channels.sites import ADT, CHANNEL, SITE, change, connectors, faults, loaded, marked, write
 
@@ -495,14 +496,55 @@ def test_a_fault_of_the_sites_code_is_shown_at_its_line(code: str, step: str, ex
     assert shown[0].startswith(expected.format(channel=f"channels/adt.yaml:{places[0]}" if places else ""))
 
 
+_COMPILED = """\
+from channels.errors import ConfigError
+from channels.fields import Settings
+
+class Options(Settings):
+    say: str = ""
+
+class Compiled:
+    settings = Options
+
+    def __init__(self, settings):
+        self.said = settings.say
+
+    def prepare(self):
+        if self.said:
+            raise ConfigError(self.said)
+
+    def __call__(self, message, context):
+        return message
+"""
+
+
+@pytest.mark.parametrize(
+    "said,shown",
+    [
+        ("", []),
+        ("one\ntwo", ["channels/adt.yaml:11:16: one", "channels/adt.yaml:11:16: two"]),
+        ("local.py:3:4: wrong", ["transforms/local.py:3:4: wrong"]),
+        ("site:/transforms/local.py:3:4: wrong", ["transforms/local.py:3:4: wrong"]),
+        ("elsewhere.py:3:4: wrong", ["channels/adt.yaml:11:16: elsewhere.py:3:4: wrong"]),
+    ],
+)
+def test_steps_that_compile_something_are_prepared_on_demand(said: str, shown: list[str], tmp_path: Path) -> None:
+    step = f"- when: {{PV1-2: I}}\n        then: [local.Compiled: {{say: {json.dumps(said)}}}]"
+    site = loaded(tmp_path, {"channels/adt.yaml": change((CODE, step)), "transforms/local.py": _COMPILED})
+    assert [str(fault) for fault in prepare(site)] == shown
+
+
+def test_loading_the_sites_code_leaves_nothing_in_its_folder(tmp_path: Path) -> None:
+    loaded(tmp_path, {"transforms/local.py": "from .more import x\n", "transforms/more.py": "x = 1\n"})
+    assert sorted(one.name for one in (tmp_path / "transforms").iterdir()) == ["local.py", "more.py"]
+
+
 def test_the_name_of_a_file_of_code_is_a_python_name(tmp_path: Path) -> None:
     (shown,) = faults(tmp_path, {"transforms/my-code.py": "x = 1\n"})
     assert shown == "transforms/my-code.py:1:1: the name of the file is not a Python name"
 
 
 def test_the_sites_code_hides_no_module_and_is_loaded_anew_when_it_changes(tmp_path: Path) -> None:
-    import json
-
     text = change((CODE, "- json.clean"))
     for number in (1, 2):
         code = f"def clean(message, context):\n    return {number}\n"

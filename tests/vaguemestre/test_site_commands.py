@@ -14,7 +14,7 @@ from channels.journal import MasterKeys
 from channels.journal.catalog import Catalog
 from channels.loader import load_site
 from channels.plan import dump_site
-from tests.channels.sites import CHANNEL, change, connectors, write
+from tests.channels.sites import ADT, CHANNEL, change, connectors, write
 from vaguemestre.cli import app
 
 __all__ = ["connectors"]
@@ -105,6 +105,26 @@ def test_check_shows_each_fault_at_its_file_line_and_column(tmp_path: Path) -> N
     assert (other.exit_code, other.stderr.count("channels/adt.yaml:")) == (1, 2)
 
 
+_SHEET = """\
+<xsl:stylesheet version="3.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
+  <xsl:template match="/"><a/></xsl:template>
+</xsl:stylesheet>
+"""
+
+
+@pytest.mark.usefixtures("connectors")
+def test_check_compiles_the_style_sheets(tmp_path: Path) -> None:
+    pytest.importorskip("saxonche", reason="needs the extra xslt")
+    text = change(("- codes: {field: PV1-3.1, table: uf}", "- xslt: {stylesheet: transforms/cda.xsl}"))
+    write(tmp_path, {"channels/adt.yaml": text, "transforms/cda.xsl": _SHEET})
+    assert _run("check", tmp_path).exit_code == 0
+    wrong = _SHEET.replace("<a/>", '<xsl:value-of select="nothing("/>')
+    write(tmp_path, {"transforms/cda.xsl": wrong, "channels/adt.yaml": text})
+    result = _run("check", tmp_path)
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"{tmp_path}/transforms/cda.xsl:2:")
+
+
 @pytest.mark.usefixtures("connectors")
 def test_check_shows_warnings_and_is_content(tmp_path: Path) -> None:
     write(
@@ -134,6 +154,13 @@ def test_test_tells_where_a_case_differs_and_fails(tmp_path: Path) -> None:
         {"channel": "adt", "test": "both", "passed": False, "problems": ["sgl: nothing expected, one message made"]}
     ]
     assert _json("test", tmp_path, "--channel", "adt")[0]["test"] == "both"
+    accepted = _run("test", tmp_path, "--accept")
+    assert (accepted.exit_code, accepted.stderr) == (1, "")
+    write(tmp_path, {"channels/adt.yaml": CHANNEL + TESTS.replace("null", "cases/sgl.hl7"), "cases/sgl.hl7": ADT})
+    assert _run("test", tmp_path).exit_code == 1
+    accepted = _run("test", tmp_path, "--accept")
+    assert (accepted.exit_code, accepted.stderr) == (0, f"{tmp_path}/cases/sgl.hl7: écrit / written\n")
+    write(tmp_path, {"channels/adt.yaml": CHANNEL + TESTS})
     unknown = _run("test", tmp_path, "--channel", "oru")
     assert (unknown.exit_code, unknown.stderr) == (2, "no channel is called 'oru'\n")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from channels.casetests import CaseResult, run_cases
+from channels.casetests import CaseResult, accept_outputs, run_cases
 from channels.errors import ChannelFileError, ConfigError, ConfigErrors
 from channels.journal import MasterKeys
 from channels.journal.catalog import Catalog
-from channels.loader import LoadedSite, load_site
+from channels.loader import LoadedSite, load_site, prepare
 from channels.plan import changes, restarts_between
 from channels.schema import channel_schema, site_schema
 from channels.supervisor import master_keys
@@ -61,9 +61,10 @@ def check(site: SITE, json_: JSON = False) -> None:
     Example: vaguemestre check mon-hopital
     """
     loaded: LoadedSite | None = None
-    faults: Iterable[ChannelFileError] = ()
+    faults: Sequence[ChannelFileError] = ()
     try:
         loaded = load_site(site)
+        faults = prepare(loaded)
     except ConfigErrors as error:
         faults = error.faults
     warnings = loaded.warnings if loaded else ()
@@ -75,11 +76,11 @@ def check(site: SITE, json_: JSON = False) -> None:
             typer.echo(f"{site / one.file}{str(one).removeprefix(one.file)}")
         for one in warnings:
             typer.echo(f"{site / one.file}{str(one).removeprefix(one.file)} (warning)")
-        if loaded is not None:
+        if loaded is not None and not faults:
             typer.echo(
                 f"{len(loaded.channels)} canaux sans faute / channels without fault: {', '.join(loaded.channels)}"
             )
-    if loaded is None:
+    if faults:
         raise typer.Exit(1)
 
 
@@ -90,6 +91,10 @@ def _fault(fault: ChannelFileError) -> dict[str, str | int]:
 def test(  # the name of the command
     site: SITE,
     channel: Annotated[list[str] | None, typer.Option(help="Only this channel; may be repeated.")] = None,  # noqa: PT028
+    accept: Annotated[
+        bool,
+        typer.Option("--accept", help="Write what comes out into the expected files; look at it before you keep it."),
+    ] = False,  # noqa: PT028
     json_: JSON = False,  # noqa: PT028  # a command, not a test of pytest
 ) -> None:
     """Run the tests written in the channel files; nothing is sent. Exit 1 when one fails.
@@ -100,6 +105,10 @@ def test(  # the name of the command
     for name in channel or ():
         if name not in loaded.channels:
             raise ConfigError(f"no channel is called {name!r}")
+    if accept:
+        for one in loaded.channels.values():
+            for file in accept_outputs(loaded, one) if not channel or one.channel in channel else ():
+                typer.echo(f"{site / file}: écrit / written", err=True)
     results = [
         result
         for one in loaded.channels.values()
