@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from channels.fields import Address, Secret, Seconds, Settings, SizeBytes
+from channels.fields import Address, Seconds, Secret, Settings, SizeBytes
 from channels.laboratory import LaboratorySettings
 
 
