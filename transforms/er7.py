@@ -29,11 +29,13 @@ __all__ = [
     "Separators",
     "escape",
     "header_of",
+    "is_regular",
     "message",
     "parse",
     "peek",
     "read",
     "salvage",
+    "segment_id",
     "unescape",
 ]
 
@@ -60,6 +62,17 @@ def _irregular(separator: str) -> re.Pattern[bytes]:
     return re.compile(b"\r(?![A-Z][A-Z0-9]{2}[" + re.escape(separator.encode()) + b"\r]|\\Z)")
 
 
+def is_regular(body: bytes, separator: str, end: int = -1) -> bool:
+    """Whether a body that begins with MSH has CR alone between segments, and nothing but upper-case ids after CR.
+
+    end: look no further than this.
+    """
+    end = end if end >= 0 else len(body)
+    if body[:3] != b"MSH" or body.find(b"\n", 0, end) >= 0:
+        return False
+    return _irregular(separator).search(body, 0, end) is None
+
+
 @lru_cache(maxsize=1024)
 def _mark(segment_id: str, separator: str) -> bytes:
     return f"\r{segment_id}{separator}".encode()
@@ -80,7 +93,7 @@ class Er7:
         self._first: dict[str, Segment] = {}
         """What ``first`` found."""
         self._regular: bool | None = None
-        """Whether the body is as ``_is_regular`` says; None: not known yet."""
+        """Whether the body is as ``is_regular`` says; None: not known yet."""
 
     @property
     def changed(self) -> bool:
@@ -115,13 +128,13 @@ class Er7:
             if newline:
                 other = find(b"\n", start, end)
                 end = other if other >= 0 else end
-            segment_id = _segment_id(body[start : start + 4], separator)
-            if not segment_id:
+            name = segment_id(body[start : start + 4], separator)
+            if not name:
                 while start < end and body[start] in BLANKS:
                     start += 1
-                segment_id = _segment_id(body[start : start + 4], separator) if start < end else ""
-            if segment_id:
-                spans.append((segment_id, start, end))
+                name = segment_id(body[start : start + 4], separator) if start < end else ""
+            if name:
+                spans.append((name, start, end))
             elif spans and start < end:
                 spans[-1] = (*spans[-1][:2], end)
             start = end + 1
@@ -134,11 +147,11 @@ class Er7:
             return found
         if self._segments is None:
             if self._regular is None and len(self.body) <= LARGE:
-                self._regular = self._is_regular(len(self.body))
+                self._regular = is_regular(self.body, self.separators[0])
             if self._regular is not False:
                 found = self._find(segment_id)
                 if found is None and self._regular is None:
-                    self._regular = self._is_regular(len(self.body))
+                    self._regular = is_regular(self.body, self.separators[0])
             if found is None and self._regular:
                 return None
         if found is None:
@@ -162,16 +175,9 @@ class Er7:
         end = body.find(b"\r", at)
         if end < 0:
             end = len(body)
-        if self._regular or self._is_regular(end + 5):
+        if self._regular or is_regular(body, self.separators[0], end + 5):
             return Segment(self._text, segment_id, at, end)
         return None
-
-    def _is_regular(self, end: int) -> bool:
-        """Whether the body up to ``end`` has CR alone between segments, with nothing before their upper-case ids."""
-        body = self.body
-        if body[:3] != b"MSH" or body.find(b"\n", 0, end) >= 0:
-            return False
-        return _irregular(self.separators[0]).search(body, 0, end) is None
 
     def all(self, segment_id: str) -> list[Segment]:
         """Every segment with this id, in order."""
@@ -300,7 +306,7 @@ class Er7:
         Raises:
             MessageError: the text does not begin with a segment id, or has a line break.
         """
-        if not _segment_id(text[:4].encode(), self.separators.field.encode()) or "\r" in text or "\n" in text:
+        if not segment_id(text[:4].encode(), self.separators.field.encode()) or "\r" in text or "\n" in text:
             raise MessageError("what is inserted is not one segment", text[:3] if text[:3].isalnum() else "", "100")
         segment = Segment.written(self._text, text)
         segments = list(self.segments)
@@ -363,7 +369,7 @@ def _replaced(whole: str, number: int, part: str, separator: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _segment_id(head: bytes, separator: bytes) -> str:
+def segment_id(head: bytes, separator: bytes) -> str:
     """The id in upper case when a line begins one: a letter, two letters or digits, then the separator or the end."""
     letters = head[:3]
     if len(letters) < 3 or not letters.isalnum() or not letters[:1].isalpha():
