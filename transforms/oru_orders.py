@@ -21,31 +21,32 @@ _SPECIMEN_TABLES = frozenset({"", "HL70487", "HL70070", "0487", "0070"})
 
 @dataclass(slots=True)
 class Order:
-    """The segments of one order group."""
+    """The segments of one order group. followers: where an NTE goes, that is with the segment just before it."""
 
     common: Line | None = None
     request: Line | None = None
     notes: list[Line] = field(default_factory=list)
     observations: list[tuple[Line, list[Line]]] = field(default_factory=list)
     specimens: list[tuple[Line, list[Line]]] = field(default_factory=list)
+    followers: list[Line] | None = None
+    specimen_first: bool = False
 
     def add(self, line: Line) -> None:
-        """An OBX or SPM. After an SPM, an OBX describes the specimen."""
+        """An OBX or SPM. An OBX after an SPM describes the specimen, unless SPM comes before all results."""
         if line.id == "SPM":
+            self.specimen_first = self.specimen_first or not self.observations
             self.specimens.append((line, []))
-        elif self.specimens:
-            self.specimens[-1][1].append(line)
+            self.followers = self.specimens[-1][1]
+        elif self.specimens and not self.specimen_first:
+            self.followers = self.specimens[-1][1]
+            self.followers.append(line)
         else:
             self.observations.append((line, []))
+            self.followers = self.observations[-1][1]
 
     def note(self, line: Line) -> None:
         """An NTE: of the element just before it."""
-        if self.specimens:
-            self.specimens[-1][1].append(line)
-        elif self.observations:
-            self.observations[-1][1].append(line)
-        else:
-            self.notes.append(line)
+        (self.notes if self.followers is None else self.followers).append(line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,6 +243,21 @@ def test_a_withdrawn_result_is_left_out_and_the_report_says_so(status: str) -> N
     assert [one.place for one in report.left_out] == ["OBX[2]"]
 
 
+def test_an_observation_after_the_specimen_describes_it() -> None:
+    volume = "OBX|2|NM|VOL^Volume^L||4.5|mL|||||F"
+    lines = fixture("oru_crp").body.decode() + f"{volume}\rNTE|1|L|Tube plein\r"
+    (panel,) = read(er7.message(lines.encode())).chapters[0].panels
+    assert len(panel.results) == 1
+    assert panel.notes[-1].lines == ("Volume : 4.5 mL", "Tube plein")
+
+
+def test_a_sender_that_writes_the_specimen_before_its_results_is_understood() -> None:
+    lines = fixture("oru_nfs").body.decode().rstrip("\r").split("\r")
+    obr = next(number for number, line in enumerate(lines) if line.startswith("OBR"))
+    moved = [*lines[: obr + 1], lines[-1], *lines[obr + 1 : -1]]
+    assert read(er7.message(("\r".join(moved) + "\r").encode())) == read(fixture("oru_nfs"))
+
+
 def test_directions_to_the_dmp_are_not_results() -> None:
     message = edited("oru_nfs", ("OBX[2]", 3, "DESTDMP^Destinataire DMP^MetaDMPMSS"))
     report = read(message)

@@ -40,6 +40,7 @@ _RECEIVED = (
     '<code code="SPRECEIVE" displayName="Échantillon reçu" codeSystem="1.3.5.1.4.1.19376.1.5.3.2"'
     ' codeSystemName="IHEActCode"/>'
 )
+_UNKNOWN = '<id nullFlavor="UNK"/>'
 _NORMAL = '<interpretationCode code="N" displayName="Normal" codeSystem="2.16.840.1.113883.5.83"/>'
 
 
@@ -155,6 +156,6 @@ def _specimen(specimen: Specimen) -> str:
     received = f"{_RECEIVED}{time(specimen.received)}</act></entryRelationship>" if specimen.received else ""
     return (
         f'{_PROCEDURE}{when}{site}{collector}<participant typeCode="PRD"><participantRole classCode="SPEC">'
-        f"{ident(specimen.id)}<playingEntity>{kind}</playingEntity></participantRole></participant>{received}"
-        "</procedure></component>"
+        f"{ident(specimen.id) or _UNKNOWN}<playingEntity>{kind}</playingEntity></participantRole></participant>"
+        f"{received}</procedure></component>"
     )

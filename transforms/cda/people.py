@@ -80,11 +80,11 @@ def organization(value: Organization, tag: str, *, practice: bool = False, accre
     return f"<{tag}>{inside}</{tag}>"
 
 
-def assigned(person: Person, organization_xml: str, *, with_code: bool = True) -> str:
+def assigned(person: Person, organization_xml: str) -> str:
     """What is inside ``assignedEntity`` or ``assignedAuthor``."""
-    profession = code(person.profession) if with_code else ""
+    number = person_id(person) or '<id nullFlavor="UNK"/>'
     return (
-        f"{person_id(person)}{profession}{address(person.address)}{telecom(person.telecom)}"
+        f"{number}{code(person.profession)}{address(person.address)}{telecom(person.telecom)}"
         f"<assignedPerson>{name(person)}</assignedPerson>{organization_xml}"
     )
 
