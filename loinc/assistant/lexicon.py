@@ -1,0 +1,69 @@
+"""What words of laboratories mean: phrases -> words of LOINC components, and what they tell of the other axes."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+from loinc.assistant.normalise import words
+
+__all__ = ["Lexicon", "Sense", "data_rows", "lexicon"]
+
+
+class Sense(NamedTuple):
+    """One meaning of a phrase.
+
+    component: words of a LOINC component; empty when the phrase only tells other axes.
+    axes: pairs (axis, value), axis one of sys, time, prop, scale, meth, chal, lang.
+    """
+
+    component: str
+    axes: tuple[tuple[str, str], ...] = ()
+
+
+class Lexicon:
+    """The phrases of ``data/lexicon.csv``."""
+
+    def __init__(self, rows: list[dict[str, str]]) -> None:
+        """rows: columns terms, component, axes."""
+        senses: dict[tuple[str, ...], list[Sense]] = defaultdict(list)
+        self.stems: dict[str, str] = {}
+        for row in rows:
+            axes = tuple(_axes(row["axes"] or ""))
+            meanings = [Sense(one.strip(), axes) for one in row["component"].split("|")]
+            for term in row["terms"].split("|"):
+                if term.endswith("-") and len(term) > 2 and " " not in term and row["component"]:
+                    self.stems[words(term)[0]] = meanings[0].component
+                    continue
+                key = tuple(word for word in words(term) if word != "/" or len(words(term)) > 1)
+                senses[key].extend(sense for sense in meanings if sense not in senses[key])
+        self.senses = dict(senses)
+        self.longest = max(map(len, self.senses), default=0)
+        self.words = frozenset(word for key in self.senses for word in key)
+
+
+def _axes(text: str) -> list[tuple[str, str]]:
+    """``sys=Urine time=24H`` as pairs; a value may hold blanks up to the next ``name=``."""
+    found: list[tuple[str, str]] = []
+    for part in text.split():
+        name, equal, value = part.partition("=")
+        if equal:
+            found.append((name, value))
+        elif found:
+            found[-1] = (found[-1][0], f"{found[-1][1]} {part}")
+    return found
+
+
+def data_rows(name: str) -> list[dict[str, str]]:
+    """The rows of a CSV file of ``loinc/data``; lines that begin with ``#`` are comments."""
+    text = resources.files("loinc").joinpath("data", name).read_text(encoding="utf-8")
+    return list(csv.DictReader((line for line in text.splitlines() if not line.startswith("#")), delimiter=";"))
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The lexicon that ships with the product."""
+    return Lexicon(data_rows("lexicon.csv"))
