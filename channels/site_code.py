@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from channels.errors import ChannelFileError, MessageError, UnknownNameError, VaguemestreError
+from channels.errors import ChannelFileError, MessageError, UnknownNameError, VaguemestreError, WorkerError
 from channels.registry import suggestion
 
 
@@ -117,5 +117,7 @@ class Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, MemoryError):  # the machine's fault, not the message's
+            raise WorkerError(f"the step {self._step!r} had not enough memory") from error
         if isinstance(error, Exception) and not isinstance(error, VaguemestreError):
             raise MessageError(f"the step {self._step!r} failed: {type(error).__name__}", "", "207") from error

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from channels.errors import ConfigError, MappingError, MessageError
+from channels.errors import ConfigError, MappingError, MessageError, WorkerError
 from channels.loader import no_site
 from channels.model import Step
 from channels.pipeline import Pipeline, Steps
@@ -43,6 +43,9 @@ def told(message, context):
     assert not isinstance(context.options, list)
     text = f"{context.channel}/{context.destination} {context.options.get('say', '')} {context.now.isoformat()}"
     return message.with_body(text.encode(), format="raw")
+
+def greedy(message, context):
+    raise MemoryError
 
 @in_worker
 def heavy(message, context):
@@ -146,6 +149,12 @@ def test_a_step_that_fails_refuses_the_message_without_its_values(step: str, pro
         _pipeline(tmp_path, (STEP, f"- {step}")).branch("sgl", ONE)
     assert str(raised.value) == problem
     assert "MODELE" not in str(raised.value)
+
+
+def test_a_machine_without_memory_is_no_fault_of_the_message(tmp_path: Path) -> None:
+    with pytest.raises(WorkerError) as raised:
+        _pipeline(tmp_path, (STEP, "- local.greedy")).branch("sgl", ONE)
+    assert raised.value.retry
 
 
 def test_heavy_steps_are_told_apart(tmp_path: Path) -> None:
