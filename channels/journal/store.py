@@ -161,15 +161,16 @@ class Journal:
     def settle(self, delivery: Delivery) -> None:
         """Note how a delivery ended: with the next commit, or in a few milliseconds."""
         self._settled.append(delivery)
-        self._later()
+        self._marks_later()
 
     def note(self, attempt: Attempt) -> None:
         """Note a failed attempt, as lazily."""
         self._noted.append(attempt)
-        self._later()
+        self._marks_later()
 
-    def _later(self) -> None:
-        if not self._busy and not self._scheduled and self._timer is None:
+    def _marks_later(self) -> None:
+        marks = self._settled or self._noted
+        if marks and not self._busy and not self._scheduled and self._timer is None:
             self._timer = self._loop.call_later(_LAZY, self._lazy)
 
     def _lazy(self) -> None:
@@ -266,8 +267,10 @@ class Journal:
         self.commit_seconds += group.seconds
         if not self.healthy:
             self._recovered()
-        if self._batch or self._settled or self._noted:
+        if self._batch or self._idle:
             self._schedule()
+        else:  # marks alone would make the next message wait for a commit of theirs
+            self._marks_later()
         for record in group.batch:
             record.done(record, None)
         if not self._scheduled:
