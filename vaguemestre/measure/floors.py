@@ -160,6 +160,8 @@ class Writer:
 
     def close(self) -> None:
         """Stop the thread."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._jobs.put(None)
         self._thread.join()
         self._db.close()
