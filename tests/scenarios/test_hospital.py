@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ def whole(receiver: Receiver, messages: list[Sent]) -> None:
     tally = receiver.tally
     assert tally.missing(message.control_id for message in messages) == []
     assert (tally.messages, tally.duplicates, tally.out_of_order) == (len(messages), 0, 0)
+
+
+def retry_after(milliseconds: int) -> Callable[[str], str]:
+    return lambda text: text.replace("first: 10ms", f"first: {milliseconds}ms")
 
 
 async def test_what_the_gap_sends_reaches_both_systems_in_order(hospital: Hospital) -> None:
@@ -141,7 +146,7 @@ async def test_a_reload_under_load_loses_and_doubles_nothing(hospital: Hospital)
     task = asyncio.create_task(load())
     for wait in (15, 40, 5):
         await asyncio.sleep(0.05)
-        hospital.write(lambda text, wait=wait: text.replace("first: 10ms", f"first: {wait}ms"))
+        hospital.write(retry_after(wait))
         assert await engine.reload() != []
     await asyncio.sleep(0.05)
     done.set()
