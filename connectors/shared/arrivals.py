@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
+
+import structlog
 
 from channels.errors import MessageError, ParseError
 from channels.message import Message
 from channels.ports import Intake, Outcome
 from transforms import er7
+
+log = structlog.get_logger()
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+"""Seconds before a message that could not be stored is handed in again."""
 
 Format = Literal["hl7v2", "fhir+json", "cda", "xml", "b2", "pdf", "raw"]
 SUFFIXES = {"hl7v2": ".hl7", "fhir+json": ".json", "cda": ".xml", "xml": ".xml", "b2": ".b2", "pdf": ".pdf"}
@@ -97,3 +107,85 @@ class Window:
         self.held -= 1
         self._bytes -= size
         self._left.set()
+
+
+class Line:
+    """Hands messages in, in order: bounded, and again those that could not be stored, before anything that follows."""
+
+    def __init__(self, intake: Intake, count: int, size: int) -> None:
+        """count, size: messages and bytes that may be unanswered."""
+        self._intake, self._window = intake, Window(count, size)
+        self._failed: list[_Place] = []
+        self._numbers = itertools.count()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Hand nothing more in; what waits to be handed in again is left as it is."""
+        self._stopping.set()
+
+    @property
+    def stopping(self) -> bool:
+        """True once ``stop`` was called."""
+        return self._stopping.is_set()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but not after ``stop``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def empty(self) -> None:
+        """Wait until every message that was handed in is answered."""
+        await self._window.empty()
+
+    async def hand_in(self, arrival: Arrival, settled: Callable[[Outcome], None]) -> bool:
+        """Wait for room, then hand in; False when the line stops first.
+
+        settled: called once with the outcome that counts: never one that says "later".
+        """
+        size = len(arrival.message.body)
+        await self._window.enter(size)
+        while self._failed and not self.stopping:
+            self._window.leave(size)
+            await self.repeat_failed()
+            await self._window.enter(size)
+        if self.stopping:
+            self._window.leave(size)
+            return False
+        place = _Place(next(self._numbers), arrival, settled)
+        arrival.hand_in(self._intake, partial(self._answered, place))
+        return True
+
+    def _answered(self, place: _Place, outcome: Outcome) -> None:
+        self._window.leave(len(place.arrival.message.body))
+        if outcome.error is not None and outcome.error.retry:
+            self._failed.append(place)
+        else:
+            place.settled(outcome)
+
+    async def repeat_failed(self) -> None:
+        """Hand in again what could not be stored, one after the other, until it is or the line stops."""
+        if not self._failed or self.stopping:
+            return
+        await self._window.empty()
+        failed, self._failed = sorted(self._failed), []
+        log.warning("messages could not be stored; trying again", count=len(failed))
+        wait = _FIRST_WAIT
+        for place in failed:
+            while not self.stopping:
+                await self.pause(wait)
+                outcome = await place.arrival.outcome(self._intake)
+                if outcome.error is None or not outcome.error.retry:
+                    place.settled(outcome)
+                    wait = 0.0
+                    break
+                wait = min(max(wait, _FIRST_WAIT) * 2, _LONGEST_WAIT)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Place:
+    """A message in a line; ``number`` is its order."""
+
+    number: int
+    arrival: Arrival = field(compare=False)
+    settled: Callable[[Outcome], None] = field(compare=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fnmatch
 import itertools
 import re
@@ -19,7 +18,7 @@ from pydantic import BeforeValidator, Field
 from channels.errors import MessageError, ParseError
 from channels.fields import Seconds, Settings, SizeBytes, one_or_more
 from channels.ports import Intake, Outcome, Surroundings
-from connectors.shared.arrivals import Arrival, Format, Window, arrive
+from connectors.shared.arrivals import Arrival, Format, Line, arrive
 from connectors.shared.folders import Folder, Listed, TooLarge, Unreadable, reason
 from connectors.shared.names import numbered
 from transforms import ack, batch, er7
@@ -96,47 +95,37 @@ class FolderSource:
         self._zone = surroundings.site.timezone
         self._wanted = _any_of(settings.pattern)
         self._unwanted = _any_of(settings.ignore)
-        self._window = Window(settings.unanswered, _AT_ONCE)
         self._files = asyncio.Semaphore(settings.unanswered)
         self._known: dict[str, tuple[Listed, float]] = {}
         self._ours: set[str] = set()
-        self._failed: list[tuple[_Unit, int]] = []
-        self._stopping = asyncio.Event()
         self._putting: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._silent = False
 
     async def start(self, intake: Intake) -> None:
         """See ``channels.ports.Source.start``. A folder that cannot be reached is tried again, with a warning."""
-        self._intake = intake
-        self._stopping.clear()
-        self._failed.clear()
+        self._line = Line(intake, self._options.unanswered, _AT_ONCE)
         self._files = asyncio.Semaphore(self._options.unanswered)
         self._task = asyncio.create_task(self._take_forever(), name="folder")
 
     async def stop(self) -> None:
         """See ``channels.ports.Source.stop``. A file that is not finished stays in ``work``."""
-        self._stopping.set()
         if self._task is None:
             return
+        self._line.stop()
         task, self._task = self._task, None
         await task
-        await self._window.empty()
+        await self._line.empty()
         await asyncio.gather(*self._putting)
         await self._folder.aclose()
         self._ours.clear()
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
 
     # taking
 
     async def _take_forever(self) -> None:
         answers = [] if self._options.answers == "none" else ["answers"]
-        while not self._stopping.is_set():
-            await self._repeat_failed()
+        while not self._line.stopping:
+            await self._line.repeat_failed()
             try:
                 await self._folder.start(self._work, "done", "error", *answers)
                 for file, claim in await self._ready():
@@ -146,7 +135,7 @@ class FolderSource:
                 if not self._silent:
                     self._log.warning("the folder cannot be read; trying again", problem=reason(error))
                 self._silent = True
-            await self._pause(self._options.every)
+            await self._line.pause(self._options.every)
 
     async def _ready(self) -> list[tuple[Listed, str]]:
         """Files to take now, oldest first: those that a crash left in ``work``, then those that no longer change."""
@@ -172,8 +161,8 @@ class FolderSource:
     async def _take(self, file: Listed, claim: str) -> None:
         """Claim one file, read it, hand in its messages."""
         await self._files.acquire()
-        await self._repeat_failed()
-        taken = None if self._stopping.is_set() else await self._claim(file, claim)
+        await self._line.repeat_failed()
+        taken = None if self._line.stopping else await self._claim(file, claim)
         if taken is None:
             self._files.release()
             return
@@ -181,19 +170,8 @@ class FolderSource:
         if not taken.arrivals:
             self._put_later(taken)
         for index, arrival in enumerate(taken.arrivals):
-            await self._enter(len(arrival.message.body))
-            if self._stopping.is_set():
-                self._window.leave(len(arrival.message.body))
+            if not await self._line.hand_in(arrival, partial(self._settle, taken, index)):
                 return
-            arrival.hand_in(self._intake, partial(self._answered, taken, index))
-
-    async def _enter(self, size: int) -> None:
-        """Wait for room for a message, and until none before it has failed."""
-        await self._window.enter(size)
-        while self._failed and not self._stopping.is_set():
-            self._window.leave(size)
-            await self._repeat_failed()
-            await self._window.enter(size)
 
     async def _claim(self, file: Listed, claim: str) -> _Unit | None:
         self._known.pop(file.name, None)
@@ -229,36 +207,10 @@ class FolderSource:
 
     # outcomes
 
-    def _answered(self, unit: _Unit, index: int, outcome: Outcome) -> None:
-        self._window.leave(len(unit.arrivals[index].message.body))
-        if outcome.error is not None and outcome.error.retry:
-            self._failed.append((unit, index))
-        else:
-            self._settle(unit, index, outcome)
-
     def _settle(self, unit: _Unit, index: int, outcome: Outcome) -> None:
         unit.outcomes[index] = outcome
         if len(unit.outcomes) == len(unit.arrivals):
             self._put_later(unit)
-
-    async def _repeat_failed(self) -> None:
-        """Hand in again, in their order, messages that could not be stored; nothing overtakes them."""
-        if not self._failed:
-            return
-        await self._window.empty()
-        failed, self._failed = sorted(self._failed, key=lambda one: (one[0].claim, one[1])), []
-        self._log.warning("messages could not be stored; trying again", count=len(failed))
-        wait = 0.5
-        for unit, index in failed:
-            await self._pause(wait)
-            while not self._stopping.is_set():
-                outcome = await unit.arrivals[index].outcome(self._intake)
-                if outcome.error is None or not outcome.error.retry:
-                    self._settle(unit, index, outcome)
-                    wait = 0.0
-                    break
-                wait = min(max(wait, 0.25) * 2, _LONGEST_WAIT)
-                await self._pause(wait)
 
     # putting away
 
@@ -278,9 +230,9 @@ class FolderSource:
                 break
             except OSError as error:
                 self._log.error("a file cannot be put away; trying again", problem=reason(error))
-            if self._stopping.is_set():
+            if self._line.stopping:
                 break
-            await self._pause(wait)
+            await self._line.pause(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
         self._ours.discard(unit.claim)
         self._files.release()
