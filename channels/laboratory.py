@@ -95,6 +95,10 @@ class LaboratorySettings(Organization):
     decimal_comma: bool = Field(
         False, description="Read `1,234` as a decimal number. Without it, only commas that cannot be thousands are."
     )
+    faulty_ins: Literal["refuse", "withhold"] = Field(
+        "refuse",
+        description="A validated identity whose INS has a wrong key or lacks a trait: refuse it, or drop the INS.",
+    )
     unknown_unit: Literal["refuse", "text"] = Field(
         "refuse", description="A unit that no table knows: refuse the message, or keep the unit as text."
     )

@@ -5,6 +5,8 @@ Source: IHE PAM France 2.11 (PID, PV1), French constraints on data types 1.8.2 (
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Literal
 
 from channels.errors import MappingError, ProfileError
@@ -26,6 +28,7 @@ from transforms.report import (
 )
 from transforms.tables import value_set
 
+_COG = re.compile(r"[0-9]{5}|2[AB][0-9]{3}")
 _SEXES = {
     **dict.fromkeys(("F", "FEMALE", "FEMININ", "FÉMININ", "2"), "F"),
     **dict.fromkeys(("M", "MALE", "MASCULIN", "1"), "M"),
@@ -46,6 +49,8 @@ _ADDRESS_USES = {"H": "H", "C": "TMP"}
 
 def patient(pid: Line, rules: Rules) -> Patient:
     """The patient. The INS is taken only from a validated identity, in the site's domain, with the right key.
+
+    A validated identity whose INS is faulty is refused, or loses it: ``laboratory.faulty_ins``.
 
     Raises:
         ProfileError: a mandatory trait lacks (PID-3, PID-5, PID-7, PID-8; with an INS also the birth place).
@@ -73,21 +78,30 @@ def patient(pid: Line, rules: Rules) -> Patient:
         telecoms=tuple(dict.fromkeys(filter(None, map(_telecom, [*pid.all(13), *pid.all(14)])))),
         place=pid.place,
     )
-    _complete(found, pid)
+    return _complete(found, pid, rules)
+
+
+def _complete(found: Patient, pid: Line, rules: Rules) -> Patient:
+    """The same patient, its INS removed if it is faulty and the site says to withhold such a one."""
+    fault = _ins_fault(found, pid) if found.ins else None
+    if fault and rules.laboratory.faulty_ins == "refuse":
+        raise fault
+    if fault:
+        found = replace(found, ins=None)
+    if not found.ins and not found.ids:
+        raise ProfileError("the patient has neither a local number (type PI) nor a qualified INS", pid.at(3))
     return found
 
 
-def _complete(found: Patient, pid: Line) -> None:
-    if not found.ins and not found.ids:
-        raise ProfileError("the patient has neither a local number (type PI) nor a qualified INS", pid.at(3))
-    if found.ins and not (len(found.birth_place) == 5 and found.birth_place.isalnum()):
-        raise ProfileError(
-            "with an INS, the code of the birth place is required (repetition BDL, component 9)", pid.at(11)
-        )
-    if found.ins and (len(found.birth_date.digits) != 8 or found.sex == "UN" or not found.family or not found.given):
-        raise ProfileError(
-            "with an INS, birth name, first given name, birth date and sex M or F are required", pid.at(5)
-        )
+def _ins_fault(found: Patient, pid: Line) -> ProfileError | None:
+    """What forbids to send the INS of a validated identity: its key, or a trait that must go with it."""
+    if found.ins and not ins_key_is_right(found.ins.number):
+        return ProfileError("the INS of a validated identity has a wrong key", f"{found.ins.place}.1", "102")
+    if not _COG.fullmatch(found.birth_place):
+        return ProfileError("with an INS, the code of the birth place is required (BDL repetition, .9)", pid.at(11))
+    if len(found.birth_date.digits) != len("YYYYMMDD") or found.sex == "UN" or not found.family or not found.given:
+        return ProfileError("with an INS: birth name, first given name, birth date, and sex M or F", pid.at(5))
+    return None
 
 
 def _cell(parts: list[str], number: int) -> str:
@@ -105,10 +119,7 @@ def _ins(pid: Line, rules: Rules) -> Ins | None:
         kind = ins_kind(oid, rules.ins_domain)
         if not kind:
             continue
-        value = _cell(parts, 1)
-        if not ins_key_is_right(value):
-            raise ProfileError("the INS of a validated identity has a wrong key", f"{pid.place}-3[{number}].1", "102")
-        found.setdefault(kind, Ins(value, oid, f"{pid.place}-3[{number}]"))
+        found.setdefault(kind, Ins(_cell(parts, 1), oid, f"{pid.place}-3[{number}]"))
     return found.get("NIR") or found.get("NIA")
 
 

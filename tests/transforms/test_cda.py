@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import sys
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from channels.errors import MessageError
+from channels.errors import ConfigError, MessageError
 from tests.transforms.laboratory import COPY, MESSAGES, Validate, context, edited, fixture, validator
 from transforms import er7
 from transforms.cda import cr_bio, write
@@ -93,6 +94,14 @@ CASES: dict[str, list[tuple[str, int, str]]] = {
     "dead": [("PID", 29, "202603091200"), ("PID", 30, "Y")],
     "alive": [("PID", 30, "N")],
     "no visit": [("PV1", 0, "")],
+    "general practitioner": [
+        ("PV1", 0, "PV1|1|E\rROL|1|UC|ODRP|801000000041^TRAITANT^LOU^^^M.^^^X&1.2.250.1.71.4.2.1&ISO")
+    ],
+    "visit with an end": [("PV1", 45, "20260311")],
+    "visit without dates": [("PV1", 44, ""), ("PV1", 45, "202603121000"), ("SPM", 17, ""), ("OBR", 7, "")],
+    "two panels, one without results": [("SPM", 0, "OBR|2||LAB-2^SGL|GLY^Glycémie^L|||||||||||||||||||||O")],
+    "cancelled panel": [("SPM", 0, "OBR|2||LAB-2^SGL|GLY^Glycémie^L|||||||||||||||||||||X")],
+    "different times": [("SPM", 0, "OBX|2|NM|K^Potassium^L||4.10|mmol/L|||||F|||20260310081500")],
     "outpatient": [("PV1", 2, "O")],
     "session": [("PV1", 2, "R")],
     "class unknown": [("PV1", 2, "U")],
@@ -226,6 +235,12 @@ def test_every_case_has_a_sound_structure(name: str) -> None:
         ("awaited", "Résultat en attente."),
         ("odd telephone", '<telecom value="tel:0140000000poste4" use="H"/>'),
         ("outpatient", '<code code="EXTERNE"'),
+        ("general practitioner", '<participant typeCode="INF"><functionCode code="PCP" displayName="Médecin traitant"'),
+        ("two panels, one without results", "<paragraph>Résultats en attente</paragraph>"),
+        ("cancelled panel", "<paragraph>Examen annulé</paragraph>"),
+        ("different times", "<br/>Le 10/03/2026 à 08:15"),
+        ("long sampling", "prélevé du 10/03/2026 à 07:15 au 10/03/2026 à 07:20"),
+        ("specimen site", "site : Bras gauche"),
         ("summer", '<effectiveTime value="20260710111000+0200"/>'),
     ],
 )
@@ -271,6 +286,12 @@ def test_the_pdf_that_the_laboratory_sent_is_the_copy() -> None:
     root = etree.fromstring(found.body)
     sent = er7.read(message).get("OBX[2]-5.5")
     assert texts(root, "//c:observationMedia/c:value/text()") == [sent]
+
+
+def test_a_missing_renderer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transforms.pdf", None)
+    with pytest.raises(ConfigError, match=r"vaguemestre\[pdf\]"):
+        cr_bio(fixture("oru_crp"), context())
 
 
 def test_the_transform_runs_in_a_worker() -> None:

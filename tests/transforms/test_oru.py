@@ -130,6 +130,23 @@ def test_the_ins_is_taken_only_when_qualified_and_of_the_domain(
     assert (read(message, domain).patient.ins is not None) is taken
 
 
+@pytest.mark.parametrize(
+    "changes, place",
+    [
+        ([("PID", 3, "7^^^CH^PI~290067505600228^^^X&1.2.250.1.213.1.4.10&ISO^INS")], "PID-3[2].1"),
+        ([("PID", 3, "7^^^CH^PI~2900675056002^^^X&1.2.250.1.213.1.4.10&ISO^INS")], "PID-3[2].1"),
+        ([("PID", 11, "^^PARIS^^^^BDL^^75")], "PID-11"),
+        ([("PID", 8, "U")], "PID-5"),
+        ([("PID", 7, "1990")], "PID-5"),
+    ],
+)
+def test_a_faulty_ins_is_refused_or_withheld_as_the_site_says(changes: list[tuple[str, int, str]], place: str) -> None:
+    with pytest.raises(ProfileError) as caught:
+        crp(*changes)
+    assert caught.value.place == place
+    assert crp(*changes, faulty_ins="withhold").patient.ins is None
+
+
 def test_of_two_ins_the_nir_is_taken() -> None:
     nia = "290067505600227^^^X&1.2.250.1.213.1.4.9&ISO^INS"
     nir = "290067505600227^^^X&1.2.250.1.213.1.4.8&ISO^INS"
