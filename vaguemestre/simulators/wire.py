@@ -44,9 +44,18 @@ class Frames:
 class Client:
     """One connection that sends one message after the other."""
 
-    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, timeout: float = 30.0) -> None:
-        """timeout: seconds to wait for the connection, and for each answer."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None = None,
+        server_name: str | None = None,
+        timeout: float = 30.0,
+    ) -> None:
+        """server_name: expected in the certificate, the host when None. timeout: seconds for connecting and answer."""
         self._host, self._port, self._tls, self._timeout = host, port, tls, timeout
+        self._server_name = (server_name or host) if tls else None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -56,7 +65,7 @@ class Client:
             async with asyncio.timeout(self._timeout):
                 if self._reader is None or self._writer is None:
                     self._reader, self._writer = await asyncio.open_connection(
-                        self._host, self._port, ssl=self._tls, limit=_LIMIT
+                        self._host, self._port, ssl=self._tls, server_hostname=self._server_name, limit=_LIMIT
                     )
                 self._writer.writelines((START, body, END))
                 await self._writer.drain()
