@@ -97,3 +97,15 @@ def test_a_body_that_is_not_hl7_has_no_header() -> None:
         FORMAT.message(b"hello", 1.0)
     with pytest.raises(ParseError):
         FORMAT.index(Message(b"hello"), ("patient",))
+
+
+def test_only_the_first_visit_counts_and_every_patient_whatever_its_case() -> None:
+    made = message("ADT^A01", "PID|1||7", "PV1|1", "PV1|1|||||||||||||||||||V2", "pid|2||8")
+    assert FORMAT.index(made, ("patient",)) == (("7", "8"), [("patient", "7"), ("patient", "8")])
+
+
+def test_a_document_is_indexed_like_any_message() -> None:
+    lines = ("PID|1||7^^^CH^PI", "PV1|1|I|||||||||||||||||V1", "ORC|RE|P1|F1", "OBX|1|ED|||" + "QUJD" * 30_000)
+    large = message("ORU^R01", *lines)
+    small = message("ORU^R01", *lines[:3])
+    assert FORMAT.index(large, ("patient",)) == FORMAT.index(small, ("patient",))
