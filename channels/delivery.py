@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -19,6 +18,7 @@ from channels.model import DestinationModel
 from channels.pipeline import Pipeline
 from channels.ports import Destination, Outcome, Receipt
 from channels.statistics import Statistics
+from channels.values import value
 from channels.workers import Workers
 
 log = structlog.get_logger()
@@ -73,7 +73,7 @@ class ChannelSteps:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class End:
     """How a delivery ended, besides its state."""
 

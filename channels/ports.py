@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from channels.errors import Finding, MessageError, VaguemestreError
 from channels.fields import Settings
 from channels.message import Message
+from channels.values import value
 
 if TYPE_CHECKING:
     from channels.site import Site
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """What became of a message that a source handed in.
 
@@ -41,7 +42,7 @@ class Outcome:
     received: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Receipt:
     """A destination's yes.
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from channels.errors import StoreError
 from channels.message import Message
+from channels.values import value
 
 State = Literal["delivered", "filtered", "refused", "failed", "expired", "skipped"]
 """How a delivery ended: taken; not wanted by a filter; the destination said no; the message cannot pass
@@ -45,7 +46,7 @@ class Record:
         self.refusal: tuple[str, str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delivery:
     """How one delivery ended; written lazily.
 
@@ -66,7 +67,7 @@ class Delivery:
     answer: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attempt:
     """One failed try of a delivery."""
 

@@ -144,7 +144,7 @@ class Journal:
         files = self._files
         if not self._batch and files.due:
             self._roll()
-        object.__setattr__(record.message, "id", files.next_id)
+        object.__setattr__(record.message, "id", files.next_id)  # the one change, before anyone else sees it
         files.next_id += 1
         files.bytes += len(record.message.body)
         self._batch.append(record)
