@@ -37,6 +37,7 @@ TRANSFORMS = {
     "when": "transforms.steps:When",
     "charset": "transforms.steps:Charset",
     "xslt": "transforms.xslt:Xslt",
+    "hl7.repair": "transforms.repair:repair",
     "ins.withhold_unverified": "transforms.ins:withhold_unverified",
     "cda.cr_bio": "transforms.cda:cr_bio",
 }

@@ -62,13 +62,13 @@ def withhold_unverified(message: Message, context: Context) -> Message:  # noqa:
 
 def _unverified(segment: er7.Segment) -> list[int]:
     """Which repetitions of PID-3 (from 0) are an INS that may not travel."""
-    found = [number for number, _ in enumerate(segment.repetitions(3)) if _is_ins(segment, f"3[{number + 1}]")]
+    found = [number for number, _ in enumerate(segment.repetitions(3)) if is_ins(segment, f"3[{number + 1}]")]
     if found and validated_identity(segment):
         return [one for one in found if not ins_key_is_right(segment.get(f"3[{one + 1}].1").strip())]
     return found
 
 
-def _is_ins(segment: er7.Segment, place: str) -> bool:
+def is_ins(segment: er7.Segment, place: str) -> bool:
     """Of type INS, or without a type under an INS authority. An order to delete (``""``) holds no number.
 
     The type decides: the billing number (NH) has the OID of the INS.
@@ -84,4 +84,4 @@ def validated_identity(segment: er7.Segment) -> bool:
     return any(segment.get(f"32[{one + 1}].1").strip().upper() == "VALI" for one in range(len(segment.repetitions(32))))
 
 
-__all__ = ["ins_key_is_right", "ins_kind", "validated_identity", "withhold_unverified"]
+__all__ = ["ins_key_is_right", "ins_kind", "is_ins", "validated_identity", "withhold_unverified"]

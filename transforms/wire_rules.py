@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from channels.errors import Finding, Level
-from channels.message import Message
+from channels.errors import Level
 from transforms import er7
 from transforms.charsets import STANDARD, contradicts, declared_codec
 from transforms.escapes import repaired_signs
-from transforms.header import BOM, Header
+from transforms.header import BLANKS, BOM, Header
 
 MOMENT = re.compile(
     r"(?!0000)\d{4}((0[1-9]|1[0-2])((0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,4})?)?)?)?)?)?([+-]\d{4})?"
@@ -56,41 +54,6 @@ WIRE = {
 _EVENT = re.compile(r"[A-Z][A-Z0-9]{2}(\^[A-Z][A-Z0-9]{2}(\^[A-Z0-9_]*)?)?")
 _NO_EVENT = frozenset({"ACK", "MCF", "QCK", "RAR"})
 _ODD_ID = re.compile(rb"[A-Za-z][A-Za-z0-9]{1,5}[^\w\s]")
-
-
-def rule_names() -> frozenset[str]:
-    """Names that ``levels`` may use."""
-    from transforms.content_rules import CONTENT
-
-    return frozenset(WIRE) | frozenset(CONTENT)
-
-
-class Inspector:
-    """Looks for defects, and says how grave each is for its sender."""
-
-    def __init__(
-        self, levels: Mapping[str, Level], sender_levels: Mapping[str, Mapping[str, Level]], *, full: bool = False
-    ) -> None:
-        """levels: rule -> level; sender_levels: ``MSH-3|MSH-4`` -> rule -> level. full: contents too."""
-        self._levels, self._sender_levels, self._full = levels, sender_levels, full
-
-    def findings(self, message: Message, header: Header) -> tuple[Finding, ...]:
-        """What is noticed; defects at level ``ignore`` are left out."""
-        found = wire_defects(message.body, header)
-        if self._full:
-            from transforms.content_rules import content_defects
-
-            found = [*found, *content_defects(er7.read(message))]
-        if not found:
-            return ()
-        own = self._sender_levels.get(header.sender, {})
-        return tuple(self._leveled(found, own))
-
-    def _leveled(self, found: Iterable[tuple[Rule, str]], own: Mapping[str, Level]) -> Iterable[Finding]:
-        for rule, place in found:
-            level = own.get(rule.name) or self._levels.get(rule.name) or rule.level
-            if level != "ignore":
-                yield Finding(place, rule.code, rule.problem, level)
 
 
 def wire_defects(body: bytes, header: Header) -> list[tuple[Rule, str]]:
@@ -155,14 +118,14 @@ def _line_defects(body: bytes, separator: str) -> list[tuple[Rule, str]]:
         body = body[len(BOM) :]
     mark, last, strays, count = separator.encode(), "", 0, 0
     for line in re.split(rb"[\r\n]+", body):
-        text = line.lstrip(b" \t")
-        if not text.strip():
+        text = line.lstrip(BLANKS)
+        if not text.strip(BLANKS):
             continue
         count += 1
         segment_id = er7.segment_id(text[:4], mark)
         if segment_id:
             last = segment_id
-            if len(text) < len(line):
+            if line[:1] in (b" ", b"\t"):
                 found.setdefault("indented", last)
             if text[:3] != segment_id.encode():
                 found.setdefault("segment_id", last)
