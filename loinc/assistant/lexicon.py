@@ -41,8 +41,27 @@ class Lexicon:
                 key = tuple(word for word in words(term) if word != "/" or len(words(term)) > 1)
                 senses[key].extend(sense for sense in meanings if sense not in senses[key])
         self.senses = dict(senses)
+        self._any_order = {
+            frozenset(key): key for key in senses if 2 <= len(key) <= 3 and len(set(key)) == len(key) and all(map(str.isalpha, key))
+        }
+        self._starting: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+        for key in senses:
+            if len(key) > 1:
+                self._starting[key[0]].append(key)
         self.longest = max(map(len, self.senses), default=0)
         self.words = frozenset(word for key in self.senses for word in key)
+
+
+    def starting(self, word: str) -> list[tuple[str, ...]]:
+        """The phrases of several words that begin with this one."""
+        return self._starting.get(word, [])
+
+    def lookup(self, key: tuple[str, ...]) -> list[Sense]:
+        """The meanings of a phrase; two or three words may come in any order."""
+        if key in self.senses:
+            return self.senses[key]
+        other = self._any_order.get(frozenset(key)) if 2 <= len(key) <= 3 else None
+        return self.senses[other] if other and len(other) == len(key) else []
 
 
 def _axes(text: str) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from loinc.assistant.evidence import Evidence
 from loinc.assistant.index import Match
 from loinc.assistant.methods import Technique, read_technique
+from loinc.assistant.reading import Reading
 from loinc.assistant.specimens import UNLIKELY, USUAL_SYSTEMS
 from loinc.terms import Term
 
@@ -19,6 +20,7 @@ __all__ = ["FEATURES", "WEIGHTS", "Ranker", "Scored"]
 FEATURES = (
     "component",
     "asked",
+    "conflict",
     "unit",
     "property_prior",
     "property_hint",
@@ -42,13 +44,14 @@ FEATURES = (
 WEIGHTS: Mapping[str, float] = {
     "component": 12.0,
     "asked": 2.0,
+    "conflict": 3.0,
     "unit": 5.0,
     "property_prior": 1.0,
     "property_hint": 3.0,
     "system": 6.0,
     "system_prior": 3.0,
     "time": 3.0,
-    "method_agrees": 1.2,
+    "method_agrees": 2.0,
     "method_differs": 1.5,
     "method_unasked": 1.0,
     "challenge_agrees": 2.0,
@@ -73,6 +76,23 @@ _HINTED = {
     "ratio": {"Ratio", "MRto", "SRto", "RelTime", "NRto", "CRto", "MFr", "RelACnc", "TRto"},
     "fraction": {"NFr", "MFr", "VFr", "SFr", "CFr", "RelACnc", "RelTime", "NRto"},
 }
+_EXCLUSIVE = tuple(
+    frozenset(group.split())
+    for group in (
+        "free total bound ionized",
+        "direct indirect",
+        "conjugated unconjugated indirect",
+        "igg igm iga ige igd",
+        "ab ag dna rna",
+        "kappa lambda",
+        "alpha beta gamma delta",
+        "hdl ldl vldl",
+        "surface core e",
+        "i ii iii iv v vii viii ix x xi xii xiii",
+        "systolic diastolic",
+        "neutrophil eosinophil basophil lymphocyte monocyte",
+    )
+)
 _UNITLESS = {"PrThr", "Prid", "Type", "Imp", "Titr", "Ratio", "RelTime", "LsCnc", "Rden", "Morph", "Susc", "Aper", "Score", "MRto", ""}
 _FAMILIAR_METHODS = (
     (re.compile(r"^Coagulation assay"), 0.15),
@@ -106,28 +126,26 @@ class Ranker:
         self._usual, self._acts = usual, acts
         self.weights = tuple(weights[name] for name in FEATURES)
 
-    def score(self, match: Match, evidence: Evidence, quality: float) -> list[Scored]:
-        """The terms of one component.
-
-        quality: how well the label was understood, 0 to 1.
-        """
+    def score(self, match: Match, evidence: Evidence, reading: Reading) -> list[Scored]:
+        """The terms of one component, for one reading of the label."""
         technique = read_technique(evidence.method) if evidence.method else None
         found = []
         for term in match.component.terms:
-            values = self._features(term, match, evidence, technique, quality)
+            values = self._features(term, match, evidence, technique, reading)
             found.append(Scored(term, match, sum(map(mul, self.weights, values)), values))
         return found
 
     def _features(
-        self, term: Term, match: Match, evidence: Evidence, technique: Technique | None, quality: float
+        self, term: Term, match: Match, evidence: Evidence, technique: Technique | None, reading: Reading
     ) -> tuple[float, ...]:
         unit, prior, hint = _property(term, evidence)
         system, system_prior = _system(term, evidence)
-        agrees, differs, unasked = _method(term, technique)
+        agrees, differs, unasked = _method(term, technique, french=evidence.french)
         challenge = _challenge(term, evidence)
         return (
-            match.score - 1.0 + 0.5 * (quality - 1.0),
+            match.score - 1.0 + 0.5 * (reading.quality - 1.0),
             match.asked - 1.0,
+            _conflict(match, reading.above),
             unit,
             prior,
             hint,
@@ -147,6 +165,19 @@ class Ranker:
         )
 
 
+def _conflict(match: Match, asked: Mapping[str, float]) -> float:
+    """How often the label says one thing and the component its opposite: free and total, IgG and IgM, Ab and Ag."""
+    above = match.component.above
+    found = 0.0
+    for group in _EXCLUSIVE:
+        said = group.intersection(asked)
+        if said:
+            has = group.intersection(above)
+            if has and not said & has:
+                found -= 1.0
+    return found
+
+
 def _property(term: Term, evidence: Evidence) -> tuple[float, float, float]:
     hint = 0.0
     if evidence.property:
@@ -156,8 +187,10 @@ def _property(term: Term, evidence: Evidence) -> tuple[float, float, float]:
         fit = evidence.unit.properties.get(term.property, 0.0)
         return -((1 - fit) ** 1.5), 0.0, hint if evidence.property not in ("ratio", "fraction") else hint / 3
     if evidence.unitless:
-        return 0.0, 0.0 if term.property in _UNITLESS else -1.2, hint
+        return 0.0, -0.3 if term.property == "Titr" else 0.0 if term.property in _UNITLESS else -1.2, hint
     prior = _PRIOR.get(term.property, -1.5)
+    if term.property in ("PrThr", "ACnc") and (" Ab" in term.component or " Ag" in term.component):
+        prior = -0.1 if term.property == "PrThr" else -0.5  # serology without a unit is read positive or negative
     if term.property in ("MCnc", "SCnc") and evidence.french == (term.property == "MCnc"):
         prior -= 0.35
     return 0.0, prior, hint
@@ -180,12 +213,14 @@ def _time(term: Term, evidence: Evidence) -> float:
     return -0.8 if term.time == "Pt" else -1.0
 
 
-def _method(term: Term, technique: Technique | None) -> tuple[float, float, float]:
+def _method(term: Term, technique: Technique | None, *, french: bool) -> tuple[float, float, float]:
     """Agrees, differs, has a method that nothing asked for."""
     if not term.method:
         specific = technique is not None and technique.pattern is not None
         return 0.0, -0.25 if specific else 0.0, 0.0
     familiar = next((cost for pattern, cost in _FAMILIAR_METHODS if pattern.search(term.method)), 1.0)
+    if not french and term.method == "Automated count":
+        familiar = -0.2
     if technique is None:
         return 0.0, 0.0, -familiar
     if technique.pattern is not None and technique.pattern.search(term.method):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import NamedTuple
 
+from loinc.assistant.index import split_component
 from loinc.assistant.lexicon import Lexicon, Sense
 from loinc.assistant.normalise import fold, words
 from loinc.assistant.specimens import specimen_phrases
@@ -90,12 +91,14 @@ class Reader:
 
     def _steps(self, found: list[str], choices: list[list[tuple[str, float]]], at: int) -> Iterator[_Step]:
         """What may be read from this word on: phrases, words of the table, specimens; or nothing at all."""
+        alone = False
         for size in range(min(self._longest, len(found) - at), 0, -1):
             for combination in _combinations(choices[at : at + size]):
                 key = tuple(word for word, _ in combination)
                 confidence = min(one for _, one in combination)
                 score = confidence * (size + 0.25 * (size - 1))
-                for rank, sense in enumerate(self._lexicon.senses.get(key, ())):
+                for rank, sense in enumerate(self._lexicon.lookup(key)):
+                    alone = alone or (size == 1 and confidence > 0.9)
                     yield _Step(size, score - 0.01 * rank, confidence, sense, " ".join(key))
                 if key in self._specimens:
                     sense = Sense("", (("sys", self._specimens[key]),))
@@ -104,7 +107,21 @@ class Reader:
                     yield _Step(1, 0.93 * score, confidence, Sense(key[0]), key[0])
         word = found[at]
         yield from self._derived(word)
-        yield _Step(1, 0.0, 1.0, None, word)
+        yield from self._cut_phrases(found, at)
+        if not alone:
+            yield _Step(1, 0.0, 1.0, None, word)
+
+    def _cut_phrases(self, found: list[str], at: int) -> Iterator[_Step]:
+        """Phrases that the end of the label begins: labels are cut at 15, 20 or 25 characters."""
+        tail = tuple(found[at:])
+        if not 2 <= len(tail) < self._longest:
+            return
+        for key in self._lexicon.starting(tail[0]):
+            if len(key) >= len(tail) and key[: len(tail) - 1] == tail[:-1] and key[len(tail) - 1].startswith(tail[-1]) and key != tail:
+                known = len(" ".join(tail)) / len(" ".join(key))
+                confidence = 0.6 + 0.35 * known
+                for sense in self._lexicon.senses[key]:
+                    yield _Step(len(tail), confidence * (1.25 * len(tail) - 0.25), confidence, sense, " ".join(key))
 
     def _derived(self, word: str) -> Iterator[_Step]:
         """``oxalurie``, ``lipasemie``: what is measured, from the stem."""
@@ -152,8 +169,8 @@ def _readings(path: _Path, length: int, hints: tuple[tuple[str, str], ...]) -> I
             if step.text == "/" and above:
                 after = ratio
             if step.sense and step.sense.component:
-                numerator, _, denominator = step.sense.component.partition("/")
-                target = [word for word in words(numerator) if word != "%"]
+                numerator, denominator, _ = split_component(step.sense.component)
+                target = [word for word in words(numerator) if word not in ("%", "/")]
                 below.update(word for word in words(denominator) if word != "total" and not word.isdigit())
                 if after:
                     below.update(target)

@@ -67,7 +67,7 @@ class Assistant:
             evidence = gather(analysis, reading, french=french, unitless=unitless)
             unknown = sum(0.6 * self.index.weight(word) for word in reading.unknown)
             for match in self.index.matches(reading.above, reading.below, unknown):
-                for scored in self._ranker.score(match, evidence, reading.quality):
+                for scored in self._ranker.score(match, evidence, reading):
                     if scored.term.code not in best or best[scored.term.code].score < scored.score:
                         best[scored.term.code] = scored
                         owner[scored.term.code] = (reading, evidence)
