@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,12 @@ def pack_lanes(lanes: tuple[int, ...]) -> int | bytes:
 def unpack_lanes(value: int | bytes) -> tuple[int, ...]:
     """The lanes back."""
     return (value,) if isinstance(value, int) else struct.unpack(f"<{len(value) // 8}q", value)
+
+
+@lru_cache(maxsize=1024)
+def _written(attributes: tuple[tuple[str, str], ...]) -> bytes:
+    """Attributes as JSON: the same for all messages of a connection."""
+    return json.dumps(dict(attributes)).encode()
 
 
 def _shrink(data: bytes) -> tuple[int, bytes]:
@@ -117,7 +124,7 @@ class Segment:
             place = b"b%d" % number
             form, data = _shrink(message.body)
             attributes = (
-                seal(json.dumps(dict(message.attributes)).encode(), b"a%d" % number) if message.attributes else None
+                seal(_written(tuple(message.attributes.items())), b"a%d" % number) if message.attributes else None
             )
             bodies.append((number, form, seal(data, place), attributes))
             facets += [(value, number) for value in record.facets]
