@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from rich.tree import Tree
 
 from channels.errors import Finding
 from transforms import er7
@@ -46,16 +45,22 @@ def explain(
         return
     console = Console(soft_wrap=True, highlight=False)
     title = f"[bold]{escape(message.kind)}[/]  {escape(message.control_id)}  HL7 {names.version}, {message.charset}"
-    tree = Tree(title, guide_style="dim")
-    for node in nodes:
-        _grow(tree, node)
-    console.print(tree)
+    console.print(title)
+    _grow(console, nodes, "")
     _summary(console, found, names, parsed)
 
 
-def _grow(tree: Tree, node: Node) -> None:
+def _grow(console: Console, nodes: list[Node], guide: str) -> None:
+    """Print the parts, a line each and never cut, with the lines that join them."""
+    for rank, node in enumerate(nodes, 1):
+        last = rank == len(nodes)
+        console.print(f"[dim]{guide}{'└── ' if last else '├── '}[/]{_line(node)}")
+        _grow(console, node.parts, guide + ("    " if last else "│   "))
+
+
+def _line(node: Node) -> str:
     name = node.name
-    words = [f"[bold cyan]{node.place}[/]", escape(name.text) or "[dim]?[/]"]
+    words = [f"[bold cyan]{escape(node.place)}[/]", escape(name.text) or "[dim]?[/]"]
     notes = [name.datatype, f"table {name.table}" if name.table else "", f"added in {name.added}" if name.added else ""]
     note = ", ".join(part for part in notes if part)
     if note:
@@ -63,9 +68,7 @@ def _grow(tree: Tree, node: Node) -> None:
     if not node.parts and "-" in node.place:
         words.append(f"[green]{escape(_short(node.value))}[/]")
     words += [f"[{_COLOURS[fault.level]}]◄ {escape(fault.problem)} ({fault.code})[/]" for fault in node.faults]
-    branch = tree.add(" ".join(words))
-    for part in node.parts:
-        _grow(branch, part)
+    return " ".join(words)
 
 
 def _short(value: str) -> str:

@@ -165,7 +165,7 @@ async def _send_all(clients: list[Client], bodies: Iterator[bytes], rate: float,
             if rate:
                 await asyncio.sleep(max(0.0, start + next(numbers) / rate - loop.time()))
             await _exchange(client, body, sending)
-        client.close()
+        await client.aclose()
 
     await asyncio.gather(*(one_connection(client) for client in clients))
 

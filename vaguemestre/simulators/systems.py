@@ -146,7 +146,7 @@ class Sender:
             else:
                 code = answer.code if answer.control_id == message.control_id else ""
             if not code:
-                self._client.close()
+                await self._client.aclose()
             if code in ("AA", "CA"):
                 self.latencies.append(time.perf_counter() - began)
                 self.acknowledged.append(message.control_id)
@@ -157,9 +157,9 @@ class Sender:
             self.resent += 1
             await asyncio.sleep(_RETRY)
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connection."""
-        self._client.close()
+        await self._client.aclose()
 
 
 async def pace(sender: Sender, make: Callable[[], Sent], *, rate: float, until: asyncio.Event, seed: int = 1) -> None:

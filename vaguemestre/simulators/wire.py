@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 START, END = b"\x0b", b"\x1c\r"
 _LIMIT = 256 * 1024 * 1024
 _CHUNK = 1024 * 1024
+_CLOSE_WITHIN = 1.0
 
 Answer = Callable[[bytes], Awaitable[bytes | None]]
 """A message in, its acknowledgement out; None closes the connection without an answer."""
@@ -71,18 +72,31 @@ class Client:
                 await self._writer.drain()
                 answer = await self._reader.readuntil(END)
         except asyncio.IncompleteReadError as error:
-            self.close()
+            await self.aclose()
             raise ConnectionResetError("the connection was closed without an answer") from error
-        except (OSError, asyncio.CancelledError):
-            self.close()
+        except OSError:
+            await self.aclose()
+            raise
+        except asyncio.CancelledError:
+            self.abort()
             raise
         return answer[:-2].rpartition(START)[2]
 
-    def close(self) -> None:
-        """Close the connection; the next exchange opens another."""
+    def abort(self) -> None:
+        """Drop the connection; the next exchange opens another."""
         if self._writer is not None:
-            self._writer.close()
+            self._writer.transport.abort()
         self._reader = self._writer = None
+
+    async def aclose(self) -> None:
+        """Close the connection; the next exchange opens another."""
+        writer, self._reader, self._writer = self._writer, None, None
+        if writer is not None:
+            writer.close()
+            with contextlib.suppress(OSError):
+                async with asyncio.timeout(_CLOSE_WITHIN):
+                    await writer.wait_closed()
+            writer.transport.abort()
 
 
 class Listener:
