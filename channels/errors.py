@@ -15,6 +15,7 @@
     │   └── Refused            the answer was no: do not send again
     ├── StoreError             the journal cannot be written: stop receiving
     │   └── QueueFull          a destination's queue is at its limit: send again later
+    ├── DamageError            a part of the journal is not what was written there
     └── WorkerError            a worker process died or was too slow: try again
 
 Texts name a place and a rule, never a field's value: values stay in the journal.
@@ -167,6 +168,10 @@ class StoreError(VaguemestreError):
 
 class QueueFull(StoreError):
     """A destination's queue is at its limit and its channel says to refuse: the sender keeps the message."""
+
+
+class DamageError(VaguemestreError):
+    """A part of the journal is not what was written there: the disk spoilt it, or somebody altered it."""
 
 
 class WorkerError(VaguemestreError):

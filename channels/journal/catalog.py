@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from channels.errors import ConfigError
 from channels.journal.keys import KEY_BYTES, Hasher, MasterKeys, Sealer
+from channels.journal.large import folder_of
 from channels.journal.segment import Segment
 from channels.journal.sqlite import connect, one, row, rows
 
@@ -160,6 +162,8 @@ class Catalog:
         path = self.path(number)
         for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             file.unlink(missing_ok=True)
+        if folder_of(path).exists():
+            shutil.rmtree(folder_of(path))
 
     # operators
 

@@ -12,6 +12,7 @@ from typing import Any
 import apsw
 import structlog
 
+from channels.errors import DamageError
 from channels.journal.catalog import Catalog
 from channels.journal.keys import MasterKeys
 from channels.journal.segment import Segment
@@ -32,7 +33,7 @@ class _Damage(contextlib.AbstractContextManager[None]):
         self._segment = segment
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, apsw.Error):
+        if isinstance(error, apsw.Error | DamageError):
             log.error("journal segment cannot be read", segment=self._segment, error=type(error).__name__)
             return True
         return False

@@ -19,7 +19,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from channels.errors import ConfigError
+from channels.errors import ConfigError, DamageError
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -99,21 +99,21 @@ class Sealer:
         """key: the segment's 32-byte data key, or None when the journal is not encrypted."""
         self._cipher = AESGCM(key) if key else None
 
-    def seal(self, data: bytes, place: bytes) -> bytes:
-        """``data`` encrypted, bound to its place (row) in the segment."""
+    def seal(self, data: bytes | memoryview, place: bytes) -> bytes:
+        """``data`` encrypted, bound to its place (row, file) in the segment."""
         if self._cipher is None:
-            return data
+            return bytes(data)
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, data, place)
 
     def open(self, data: bytes, place: bytes) -> bytes:
-        """The contents back. Raises ConfigError when the row was altered or moved."""
+        """The contents back. Raises DamageError when they were altered, cut or moved."""
         if self._cipher is None:
             return data
         try:
             return self._cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], place)
-        except InvalidTag:
-            raise ConfigError("a row of the journal does not decrypt: altered, or the key is another one") from None
+        except (InvalidTag, ValueError):
+            raise DamageError("a part of the journal does not decrypt: it was altered, or cut") from None
 
 
 class Hasher:

@@ -16,6 +16,7 @@ from typing import Any
 import zstandard
 
 from channels.journal.keys import Sealer
+from channels.journal.large import LARGE, LargeBodies
 from channels.journal.records import Attempt, Delivery, Record
 from channels.journal.sqlite import connect, one, row, rows
 from channels.message import Message
@@ -45,7 +46,7 @@ CREATE INDEX IF NOT EXISTS message_received ON message(received);
 """
 _DEAD = "CREATE INDEX delivery_dead ON delivery(route, message) WHERE state IN ('refused', 'failed', 'expired')"
 
-_RAW, _ZSTD = 0, 1
+_RAW, _ZSTD, _FILE = 0, 1, 2
 _COMPRESS_UP_TO = 131_072
 """Larger bodies are documents in base64: compressing them costs more than it saves."""
 
@@ -85,6 +86,7 @@ class Segment:
     def __init__(self, path: Path, sealer: Sealer, *, write: bool = False) -> None:
         """Open the file, and make it when it is new and ``write``. Raises apsw.Error."""
         self.path, self.sealer = path, sealer
+        self.large = LargeBodies(path, sealer)
         self.db = connect(path, write=write)
         if write and one(self.db, "SELECT 1 FROM sqlite_schema WHERE name='message'") is None:
             with self.db:
@@ -98,7 +100,7 @@ class Segment:
     # writing, inside the journal's transaction
 
     def insert(self, records: Iterable[Record]) -> None:
-        """Write messages, their bodies, facets and pending deliveries."""
+        """Write messages, their bodies, facets and pending deliveries; large bodies are left to ``large.write``."""
         messages, bodies, facets, pending = [], [], [], []
         seal = self.sealer.seal
         for record in records:
@@ -121,12 +123,15 @@ class Segment:
                     json.dumps(record.refusal) if record.refusal else None,
                 )
             )
-            place = b"b%d" % number
-            form, data = _shrink(message.body)
+            if len(message.body) < LARGE:
+                form, data = _shrink(message.body)
+                data = seal(data, b"b%d" % number)
+            else:
+                form, data = _FILE, b""
             attributes = (
                 seal(_written(tuple(message.attributes.items())), b"a%d" % number) if message.attributes else None
             )
-            bodies.append((number, form, seal(data, place), attributes))
+            bodies.append((number, form, data, attributes))
             facets += [(value, number) for value in record.facets]
             if record.routes:
                 lanes = pack_lanes(record.lanes)
@@ -191,18 +196,18 @@ class Segment:
         return rows(self.db, sql, (limit,))
 
     def load(self, number: int) -> Message | None:
-        """A message with its body."""
+        """A message with its body. Raises DamageError when it is not what was written."""
         found = row(
             self.db,
             "SELECT body.form, body.data, body.attributes, format, charset, kind, control_id, sender, received, "
-            "parents FROM message JOIN body USING(id) WHERE id=?",
+            "parents, size FROM message JOIN body USING(id) WHERE id=?",
             (number,),
         )
         if found is None:
             return None
-        form, data, attributes, format_, charset, kind, control_id, sender, received, parents = found
+        form, data, attributes, format_, charset, kind, control_id, sender, received, parents, size = found
         known = json.loads(self.sealer.open(attributes, b"a%d" % number)) if attributes else {}
-        body = _grow(form, self.sealer.open(data, b"b%d" % number))
+        body = self.large.read(number, size) if form == _FILE else _grow(form, self.sealer.open(data, b"b%d" % number))
         parents = tuple(json.loads(parents or "[]"))
         return Message(body, format_, charset, kind, control_id, sender, received, number, parents, known)
 

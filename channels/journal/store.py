@@ -26,6 +26,7 @@ from channels.errors import ConfigError, StoreError
 from channels.journal.catalog import Catalog
 from channels.journal.files import SegmentFiles
 from channels.journal.keys import Hasher, MasterKeys
+from channels.journal.large import LARGE
 from channels.journal.records import Attempt, Delivery, Record
 from channels.journal.segment import Segment
 from channels.message import Message
@@ -42,14 +43,14 @@ _PROBE_BYTES = 262_144
 
 @dataclass(slots=True)
 class _Group:
-    """What one commit carries."""
+    """What one commit carries; the segment of the batch is the first one touched."""
 
     batch: list[Record] = field(default_factory=list)
     settled: list[Delivery] = field(default_factory=list)
     noted: list[Attempt] = field(default_factory=list)
     touched: list[Segment] = field(default_factory=list)
     seconds: float = 0.0
-    problem: apsw.Error | None = None
+    problem: apsw.Error | OSError | None = None
 
 
 class Journal:
@@ -249,11 +250,14 @@ class Journal:
         """The thread: waits for the disk, nothing else."""
         while (group := self._jobs.get()) is not None:
             begun = time.perf_counter()
-            for segment in group.touched:
-                try:
+            try:
+                for record in group.batch:
+                    if len(record.message.body) >= LARGE:
+                        group.touched[0].large.write(record.message.id, record.message.body)
+                for segment in group.touched:
                     segment.db.execute("COMMIT")
-                except apsw.Error as error:
-                    group.problem = error
+            except (apsw.Error, OSError) as error:
+                group.problem = error
             group.seconds = time.perf_counter() - begun
             self._loop.call_soon_threadsafe(self._committed, group)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from channels.errors import ConfigError, StoreError
+from channels.errors import ConfigError, DamageError, StoreError
 from channels.journal import Delivery, Journal, MasterKeys, Record
 from channels.journal.records import Attempt, Row, State
 from channels.journal.search import Archive, Criteria
@@ -75,12 +75,52 @@ async def test_a_message_comes_back_byte_for_byte(journal: Journal) -> None:
     assert message.id == number
 
 
-@pytest.mark.parametrize("size", [0, 1, 131_072, 131_073, 2_000_000])
+@pytest.mark.parametrize("size", [0, 1, 131_072, 131_073, 999_999, 1_000_000, 2_500_001])
 async def test_bodies_of_every_size_come_back(journal: Journal, size: int) -> None:
     body = bytes(i * 7 % 256 for i in range(size))
     message = journal.load(await write(journal, body))
     assert message is not None
     assert message.body == body
+
+
+async def test_large_bodies_are_files_of_their_own_that_go_with_their_segment(tmp_path: Path, keys: MasterKeys) -> None:
+    journal = Journal(tmp_path / "journal", keys, segment_size=1)
+    journal.open()
+    number = await write(journal, b"NOM-MARQUE" * 300_000, routes=())
+    file = tmp_path / "journal" / "segment-000001.bodies" / str(number)
+    assert b"NOM-MARQUE" not in file.read_bytes()
+    assert (tmp_path / "journal" / "segment-000001.db").stat().st_size < 1_000_000
+    await write(journal, routes=())
+    await journal.housekeeping(3600)
+    message = journal.load(number)
+    assert message is not None
+    assert message.body == b"NOM-MARQUE" * 300_000
+    await journal.housekeeping(0)
+    assert not file.parent.exists()
+    await journal.close()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x01", b"\x10\x00\x00\x00short"])
+async def test_a_damaged_large_body_is_said_not_given(journal: Journal, keys: MasterKeys, damage: bytes) -> None:
+    number = await write(journal, bytes(1_200_000))
+    (journal.directory / "segment-000001.bodies" / str(number)).write_bytes(damage)
+    assert journal.load(number) is None
+    archive = Archive(journal.directory, keys)
+    with pytest.raises(DamageError):
+        archive.message(number)
+    archive.close()
+
+
+async def test_a_disk_that_has_no_room_for_a_large_body_refuses_the_message(journal: Journal) -> None:
+    (journal.directory / "segment-000001.bodies").write_text("not a folder")
+    with pytest.raises(StoreError):
+        await write(journal, bytes(1_200_000))
+    assert not journal.healthy
+    (journal.directory / "segment-000001.bodies").unlink()
+    while not journal.healthy:
+        await asyncio.sleep(0.05)
+    message = journal.load(await write(journal, bytes(1_200_000)))
+    assert message is not None
 
 
 async def test_nothing_of_a_message_is_readable_in_the_files(journal: Journal, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from channels.errors import ConfigError
+from channels.errors import ConfigError, DamageError
 from channels.journal.keys import Hasher, MasterKeys, Sealer
 
 
@@ -58,9 +58,9 @@ def test_what_is_sealed_opens_at_its_own_place_only() -> None:
     sealed = sealer.seal(b"secret", b"b1")
     assert b"secret" not in sealed
     assert sealer.open(sealed, b"b1") == b"secret"
-    with pytest.raises(ConfigError, match="does not decrypt"):
+    with pytest.raises(DamageError, match="does not decrypt"):
         sealer.open(sealed, b"b2")
-    with pytest.raises(ConfigError, match="does not decrypt"):
+    with pytest.raises(DamageError, match="does not decrypt"):
         sealer.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), b"b1")
 
 

@@ -418,3 +418,17 @@ async def test_a_channel_that_disappears_is_stopped_and_one_that_appears_is_star
     await engine.reload()
     assert set(ProbeSource.running) == {"adt", "third"}
     assert set(engine.channels) == {"adt", "third"}
+
+
+async def test_a_body_that_the_disk_spoilt_is_a_dead_letter_and_its_lane_goes_on(start: Start) -> None:
+    engine = await start(CHANNEL.replace("    probe: {}", "    queue: {memory: 0}\n    probe: {}"))
+    dpi = ProbeDestination.running["adt/dpi"]
+    dpi.open.clear()
+    await give(adt(1))
+    await give(adt(2, more="ZZZ|" + "x" * 1_200_000 + "\r"))
+    await give(adt(3))
+    (engine.journal.directory / "segment-000001.bodies" / "2").write_bytes(b"spoilt")
+    dpi.open.set()
+    await settled(engine)
+    assert got("adt/dpi") == ["G1", "G3"]
+    assert [(one.message, one.state) for one in archive(engine).dead("adt/dpi")] == [(2, "failed")]
