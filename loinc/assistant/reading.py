@@ -20,6 +20,7 @@ _SUFFIXES = (
     (re.compile(r"^(.{3,}?)(?:o|os)?urie$"), "Urine"),
     (re.compile(r"^(.{2,}?)(?:o|h)?emie$"), "Ser/Plas"),
 )
+_ANTI = re.compile(r"^(?:auto)?anti(.{2,})$")
 _BEAM = 10
 _READINGS = 6
 _PRODUCT = 24
@@ -64,7 +65,7 @@ class Reader:
 
     def read(self, label: str) -> list[Reading]:
         """The likeliest readings of a label, best first; none of an empty one."""
-        found = list(words(label))
+        found = [piece for word in words(label) for piece in self._apart(word)]
         if not found:
             return []
         choices = [self._choices(word) for word in found]
@@ -80,6 +81,11 @@ class Reader:
         suffix = tuple(_suffix_hints(label))
         readings = [reading for path in best for reading in _readings(path, len(found), suffix)]
         return _distinct(readings)
+
+    def _apart(self, word: str) -> tuple[str, ...]:
+        """``antihistone`` as two words; a word that is known stays whole."""
+        glued = _ANTI.match(word)
+        return ("anti", glued[1]) if glued and not self._known(word) else (word,)
 
     def _choices(self, word: str) -> list[tuple[str, float]]:
         if self._known(word) or not word.isalpha():

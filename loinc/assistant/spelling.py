@@ -14,6 +14,7 @@ __all__ = ["Guess", "Speller", "distance", "skeleton"]
 _COGNATES = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
+        (r"^des(?=[ho])", "de"),
         (r"ph", "f"),
         (r"th", "t"),
         (r"rh", "r"),
