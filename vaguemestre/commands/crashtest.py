@@ -25,6 +25,9 @@ def crashtest(
     segment_size: Annotated[str, typer.Option(help="Size at which the journal begins a new file.")] = "1GB",
     seed: Annotated[int | None, typer.Option(help="Repeats the draws of a test; absent: a new one.")] = None,
     directory: Annotated[Path | None, typer.Option(help="Where the journal is written: the disk to try.")] = None,
+    quota: Annotated[
+        bool, typer.Option("--quota", help="full-disk: limit the size of files instead of mounting a small tmpfs.")
+    ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Kill a real engine under load, again and again, then compare what it acknowledged with what arrived.
@@ -42,6 +45,7 @@ def crashtest(
         case,
         segment_size,
         directory,
+        mount=not quota,
     )
     console = Console(stderr=True, quiet=json_)
     console.print(f"seed {options.seed}", style="dim", highlight=False)

@@ -33,7 +33,11 @@ _QUIET = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """kills: how many. senders, patients: how many send, and how many patients each of them has. case: see CASES."""
+    """What is done.
+
+    kills: how many. senders, patients: how many send, and how many patients each of them has. case: see CASES.
+    room: with ``full-disk``, bytes that the disk is given when it is full. mount: it may be a tmpfs.
+    """
 
     kills: int = 20
     senders: int = 8
@@ -43,6 +47,8 @@ class Options:
     case: str = "kill"
     segment_size: str = "1GB"
     directory: Path | None = None
+    room: int = 24_000_000
+    mount: bool = True
 
 
 @dataclass(slots=True)
@@ -132,7 +138,9 @@ class Crashtest:
             self._disk: SmallDisk | None = None
             journal = None
             if self._options.case == "full-disk":
-                self._disk = stack.enter_context(small_disk(place / "disk"))
+                self._disk = stack.enter_context(
+                    small_disk(place / "disk", self._options.room, mount=self._options.mount)
+                )
                 journal = self._disk.directory / "journal"
             options = self._options
             self._site = sites.make(
@@ -179,7 +187,7 @@ class Crashtest:
         disk = self._disk
         if disk is None:
             raise MeasureError("there is no small disk")
-        while disk.can_grow:
+        while disk.fills_up:
             await self._until_full()
             self._full += 1
             self._tell(f"the disk is full ({self._acknowledged()} acknowledged)")
@@ -187,7 +195,7 @@ class Crashtest:
                 self._kill()
                 self._engine.start()
                 await asyncio.sleep(1.0)
-            disk.grow(self._engine.pid)
+            disk.grow(self._engine)
             before = self._acknowledged()
             await self._recovers(before)
 
@@ -207,8 +215,6 @@ class Crashtest:
         """Start an engine that ended, as a service manager does."""
         if self._engine.running:
             return
-        if self._disk is not None:
-            self._disk.limit_of_new(self._engine)
         self._engine.start()
 
     # steps

@@ -14,74 +14,72 @@ if TYPE_CHECKING:
     from vaguemestre.measure.processes import Engine
 
 _ROUNDS = 3
-_ROOM = 16_000_000
-_FIRST_ROOM = 40_000_000
+"""How often a disk is full before it has all the room it needs."""
+_ENOUGH = 2_000_000_000
 
 
 class SmallDisk:
-    """directory: where to write. limit: what no file may pass at first, when it is a quota."""
+    """A disk with ``size`` bytes. directory: where to write. limit: what no file may pass, when it is a quota."""
 
     limit: int | None = None
 
-    def __init__(self, directory: Path) -> None:
-        """directory: exists."""
-        self.directory = directory
-        self._left = _ROUNDS
+    def __init__(self, directory: Path, room: int) -> None:
+        """directory: exists. room: bytes that ``grow`` gives; it begins with a little more."""
+        self.directory, self._room = directory, room
+        self._rounds = 0
+        self.size = room * 3 // 2
 
     @property
-    def can_grow(self) -> bool:
-        """True while ``grow`` has room to give."""
-        return self._left > 0
+    def fills_up(self) -> bool:
+        """True while it will be full again."""
+        return self._rounds < _ROUNDS
 
-    def grow(self, pid: int) -> None:
-        """Give room to the process that writes."""
+    def grow(self, engine: Engine) -> None:
+        """Give room; the last time, all that can be wanted."""
+        self._rounds += 1
+        self.size = self.size + self._room if self.fills_up else _ENOUGH
+        self.resize(engine)
+
+    def resize(self, engine: Engine) -> None:
+        """Let the engine, running or to be started, use ``size`` bytes."""
         raise NotImplementedError
-
-    def limit_of_new(self, engine: Engine) -> None:
-        """Tell an engine that is about to start what it may use."""
 
 
 class _Mounted(SmallDisk):
-    """A tmpfs; room is given by removing files that were there before."""
+    """A tmpfs."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        for number in range(_ROUNDS):
-            (directory / f"filler-{number + 1}").write_bytes(bytes(_ROOM))
-
-    def grow(self, pid: int) -> None:  # noqa: ARG002  # whoever writes has the room
-        (self.directory / f"filler-{self._left}").unlink()
-        self._left -= 1
+    def resize(self, engine: Engine) -> None:  # noqa: ARG002  # whoever writes has the room
+        _mount(self.directory, f"remount,size={self.size}")
 
 
 class _Quota(SmallDisk):
     """RLIMIT_FSIZE: no file of the process passes a size."""
 
-    limit = _ROOM
+    def __init__(self, directory: Path, room: int) -> None:
+        super().__init__(directory, room)
+        self.limit = self.size
 
-    def grow(self, pid: int) -> None:
-        self.limit = (self.limit or 0) + _ROOM
-        self._left -= 1
-        if hasattr(resource, "prlimit"):
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (self.limit, resource.RLIM_INFINITY))
-
-    def limit_of_new(self, engine: Engine) -> None:
-        engine.limit = self.limit
+    def resize(self, engine: Engine) -> None:
+        self.limit = engine.limit = self.size
+        if engine.running:
+            resource.prlimit(engine.pid, resource.RLIMIT_FSIZE, (self.size, resource.RLIM_INFINITY))
 
 
 @contextlib.contextmanager
-def small_disk(directory: Path) -> Iterator[SmallDisk]:
-    """A tmpfs where we may mount one, else a quota on each file."""
+def small_disk(directory: Path, room: int, *, mount: bool) -> Iterator[SmallDisk]:
+    """A tmpfs where we may mount one and ``mount``, else a quota on each file.
+
+    room: bytes that it is given each time it is full.
+    """
     directory.mkdir()
-    mounted = os.geteuid() == 0 and _mount(directory)
+    mounted = mount and os.geteuid() == 0 and _mount(directory, f"size={room * 3 // 2}")
     try:
-        yield _Mounted(directory) if mounted else _Quota(directory)
+        yield _Mounted(directory, room) if mounted else _Quota(directory, room)
     finally:
         if mounted:
             subprocess.run(["umount", "-l", str(directory)], check=False)  # noqa: S607  # as mounted
 
 
-def _mount(directory: Path) -> bool:
-    size = _ROUNDS * _ROOM + _FIRST_ROOM
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(directory)]
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # fixed words
+def _mount(directory: Path, options: str) -> bool:
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0

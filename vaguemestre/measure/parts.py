@@ -63,8 +63,8 @@ def throughput(plan: Plan, fsync_p99: float) -> Part:
     part = Part("MLLP to MLLP: floors and the engine", _FLOWS, [_row(flows) for flows in found.values()])
     part.note = (
         f"Peak memory of the engine: {peak / _MB:.0f} MB. Negative answers: {_negative(found.values())}. "
-        "msg/s: counted at the far end, queue empty; median of the rounds, best beside it. CPU of a message: of what is "
-        "measured, and of the load generator and the sink."
+        "msg/s: counted at the far end, queue empty; median of the rounds, best beside it. CPU of a message: of what "
+        "is measured, and of the load generator and the sink."
     )
     part.goals = _goals(found, shares, fsync_p99)
     return part
