@@ -75,6 +75,7 @@ class Lanes:
         self._ready: deque[Entry] = deque()
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._memory = 0
+        self._out = 0
         self._known = 0
         self._last = 0
         self._on_disk = waiting > 0
@@ -152,6 +153,8 @@ class Lanes:
     def _may_go(self) -> bool:
         if not self._ready or self.held:
             return False
+        if self._out and self._out + self._ready[0].size > self.model.queue.memory:
+            return False  # bodies under way are bounded too, whatever `parallel` allows
         return not self.is_open or (self._trial is None and self.in_flight == 0)
 
     async def next(self) -> Entry:
@@ -163,6 +166,7 @@ class Lanes:
                 self.in_flight += 1
                 entry = self._ready.popleft()
                 entry.stage = OUT
+                self._out += entry.size
                 return entry
             waiter = self._loop.create_future()
             self._waiters.append(waiter)
@@ -170,7 +174,7 @@ class Lanes:
 
     def done(self, entry: Entry, *, reached: bool) -> None:
         """The delivery ended, well or not. reached: the destination answered."""
-        self._one_less()
+        self._one_less(entry)
         self._remove(entry)
         if reached and self.failures:
             self._closed()
@@ -201,7 +205,7 @@ class Lanes:
 
     def again(self, entry: Entry) -> None:
         """The destination did not take it now: keep its place and hand it out again after a delay."""
-        self._one_less()
+        self._one_less(entry)
         entry.stage = WAITS
         entry.attempts += 1
         self.failures += 1
@@ -272,8 +276,9 @@ class Lanes:
             self._drained = self._loop.create_future()
             await asyncio.wait([self._drained], timeout=within)
 
-    def _one_less(self) -> None:
+    def _one_less(self, entry: Entry) -> None:
         self.in_flight -= 1
+        self._out -= entry.size
         if self._drained is not None and not self.in_flight and not self._drained.done():
             self._drained.set_result(None)
 

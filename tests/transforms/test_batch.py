@@ -111,3 +111,17 @@ def test_the_header_of_a_batch() -> None:
 @pytest.mark.parametrize("body, ended", [(b"a", b"a\r"), (b"a\r", b"a\r"), (b"a\r\n", b"a\r\n")])
 def test_a_message_in_a_file_ends_its_last_segment(body: bytes, ended: bytes) -> None:
     assert batch.ended(body) == ended
+
+
+@pytest.mark.parametrize("padding", [b"", b"A" * 70_000, b"MSHBTSFTS" * 8_000])
+@pytest.mark.parametrize("more", [b"\rMSH|^~\\&|B\r", b"\n  MSH|^~\\&|B\r", b"\rBTS|1\r", b"\n\n\tFTS|1"])
+def test_what_may_be_a_batch_is_never_taken_for_a_single_message(padding: bytes, more: bytes) -> None:
+    assert not batch.is_single(b"MSH|^~\\&|A\rOBX|1|ED|x||" + padding + more)
+
+
+@pytest.mark.parametrize("padding", [b"", b"A" * 70_000, b"MSHBTSFTS" * 8_000])
+@pytest.mark.parametrize("more", [b"", b"\rZZZ|a\r\n"])
+def test_a_single_message_is_told_at_once_also_when_its_document_spells_msh(padding: bytes, more: bytes) -> None:
+    body = b"MSH|^~\\&|A\rOBX|1|ED|x||" + padding + more
+    assert batch.is_single(body)
+    assert batch.split(body) == [body]
