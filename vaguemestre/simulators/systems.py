@@ -157,6 +157,10 @@ class Sender:
             self.resent += 1
             await asyncio.sleep(_RETRY)
 
+    def close(self) -> None:
+        """Drop the connection at once."""
+        self._client.close()
+
     async def aclose(self) -> None:
         """Close the connection."""
         await self._client.aclose()

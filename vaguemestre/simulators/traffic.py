@@ -18,6 +18,7 @@ Sizes: an ADT is about 1 kB, an ORU about 3.5 kB; a message takes some tens of m
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -65,11 +66,22 @@ class Traffic:
     """An endless, reproducible stream of messages about invented patients."""
 
     def __init__(
-        self, seed: int = 1, *, run: str = "", start: datetime = START, charset: str = "utf-8", first: int = 1
+        self,
+        seed: int = 1,
+        *,
+        run: str = "",
+        start: datetime = START,
+        charset: str = "utf-8",
+        charsets: Mapping[str, str] | None = None,
+        first: int = 1,
     ) -> None:
-        """run: lower-case letters and digits. charset: codec of the bodies. first: number of the first patient."""
+        """run: lower-case letters and digits. first: number of the first patient.
+
+        charset: codec of the bodies. charsets: by sending system (``GAP``, ``SGL``, ``DPI``), where it is another.
+        """
         self._random = Random(seed)
-        self._run, self._charset, self._next = run, charset, first
+        self._run, self._next = run, first
+        self._charset, self._charsets = charset, dict(charsets or {})
         self._now = start
         self._persons: list[Person] = []
         self._orders = self._bills = 0
@@ -144,13 +156,14 @@ class Traffic:
         person.sent[system] += 1
         sequence = person.sent[system]
         control_id = f"{system}{self._run}.{who.number:06}.{sequence:05}"
+        charset = self._charsets.get(system, self._charset)
         facility = "LBM-TESTVILLE" if system == "SGL" else "CH-TESTVILLE"
         profile = "2.5^FRA^2.11" if system == "GAP" else "2.5"
         head = (
             f"MSH|^~\\&|{system}|{facility}|PFI|CH-TESTVILLE|{self._now:%Y%m%d%H%M%S}||{kind}^{structure}|{control_id}|P"
-            f"|{profile}|||||FRA|{NAMES[self._charset]}|FR"
+            f"|{profile}|||||FRA|{NAMES[charset]}|FR"
         )
         if system == "GAP":
             head += "||2.11^IHE_FRANCE-2.11-PAM"
-        body = "\r".join([head, *segments, ""]).encode(self._charset)
+        body = "\r".join([head, *segments, ""]).encode(charset)
         return Sent(body, control_id, kind, who.number, sequence)

@@ -78,18 +78,18 @@ class Client:
             await self.aclose()
             raise
         except asyncio.CancelledError:
-            self.abort()
+            self.close()
             raise
         return answer[:-2].rpartition(START)[2]
 
-    def abort(self) -> None:
-        """Drop the connection; the next exchange opens another."""
+    def close(self) -> None:
+        """Drop the connection at once; the next exchange opens another."""
         if self._writer is not None:
             self._writer.transport.abort()
         self._reader = self._writer = None
 
     async def aclose(self) -> None:
-        """Close the connection; the next exchange opens another."""
+        """Close the connection as a well-behaved client; the next exchange opens another."""
         writer, self._reader, self._writer = self._writer, None, None
         if writer is not None:
             writer.close()
