@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from channels.errors import MessageError
 from channels.ports import Outcome
@@ -34,9 +35,14 @@ class Edge:
         self.remember = remember
         self._seen: OrderedDict[int, Seen] = OrderedDict()
 
-    def restore(self, rows: Iterable[tuple[int, float, int, int, str | None]]) -> None:
-        """Take what the journal holds: (id, received, identity, digest, refusal), oldest first."""
-        for number, received, identity, digest, refusal in rows:
+    def restore(self, channel: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Take what the journal holds of a channel.
+
+        rows: (id, channel, received, identity, digest, refusal), newest first, of all channels.
+        """
+        for number, name, received, identity, digest, refusal in reversed(rows):
+            if name != channel:
+                continue
             error = None
             if refusal:
                 place, code, problem = json.loads(refusal)

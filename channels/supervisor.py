@@ -68,10 +68,7 @@ class Supervisor:
         self.journal.on_health = self._journal_health
         self.journal.open()
         try:
-            waiting = self.journal.waiting()
-            for channel in self.loaded.channels.values():
-                if channel.enabled:
-                    await self._start_channel(self.loaded, channel.channel, waiting)
+            await self._start_channels([one.channel for one in self.loaded.channels.values() if one.enabled])
         except BaseException:
             await self.stop()
             raise
@@ -80,17 +77,28 @@ class Supervisor:
         self._house = asyncio.create_task(self._keep_house(), name="housekeeping")
         log.info("engine started", channels=len(self.channels))
 
-    async def _start_channel(self, loaded: LoadedSite, name: str, waiting: dict[str, int]) -> None:
-        runtime = ChannelRuntime(loaded.channels[name], loaded, self.journal, self.workers)
-        remembered = self.journal.recent(runtime.edge.remember)
-        runtime.edge.restore(
-            (number, received, identity, digest, refusal)
-            for number, channel, received, identity, digest, refusal in reversed(remembered)
-            if channel == name
-        )
-        self.channels[name] = runtime
-        await runtime.start(waiting, set(self.journal.catalog.holds()))
-        log.info("channel started", channel=name)
+    async def _start_channels(self, names: list[str], *, tolerant: bool = False) -> None:
+        """Start channels of the loaded site with what the journal holds for them.
+
+        tolerant: one that cannot start (a port in use) is said to be broken, and the others run.
+        """
+        waiting, held = self.journal.waiting(), set(self.journal.catalog.holds())
+        made = [ChannelRuntime(self.loaded.channels[name], self.loaded, self.journal, self.workers) for name in names]
+        remembered = self.journal.recent(max((one.edge.remember for one in made), default=0))
+        for runtime in made:
+            runtime.edge.restore(runtime.name, remembered)
+            self.channels[runtime.name] = runtime
+            try:
+                await runtime.start(waiting, held)
+            except (OSError, ConfigError) as error:
+                if not tolerant:
+                    raise
+                self.broken[runtime.name] = str(error)
+                log.error("channel could not start", channel=runtime.name, error=str(error))
+                with contextlib.suppress(OSError, ConfigError):
+                    await self.channels.pop(runtime.name).stop(0.0)
+            else:
+                log.info("channel started", channel=runtime.name)
 
     async def stop(self) -> None:
         """Stop receiving, let deliveries under way end, write everything, close."""
@@ -112,33 +120,22 @@ class Supervisor:
         """
         async with self._changing:
             loaded = load_site(self.loaded.directory)
-            if loaded.same_as(self.loaded):
+            if loaded.same_as(self.loaded) and not self.broken:
                 return []
-            words = changes(self.loaded, loaded)
-            changed = self._changed(loaded)
+            words = changes(self.loaded, loaded) + [f"{name}: started again" for name in sorted(self.broken)]
+            changed = self._changed(loaded) | set(self.broken)
             within = loaded.site.stop_within
             await asyncio.gather(*(self.channels.pop(name).stop(within) for name in changed if name in self.channels))
             await self.workers.reload()
             await self.journal.flushed()
-            waiting = self.journal.waiting()
             self.loaded = loaded
-            for name in sorted(changed):
+            for name in changed:
                 self.broken.pop(name, None)
-                if name in loaded.channels and loaded.channels[name].enabled:
-                    await self._restart(loaded, name, waiting)
+            known = [name for name in sorted(changed) if name in loaded.channels and loaded.channels[name].enabled]
+            await self._start_channels(known, tolerant=True)
             self._remember(loaded, who, why)
             log.info("configuration applied", changed=sorted(changed))
             return words
-
-    async def _restart(self, loaded: LoadedSite, name: str, waiting: dict[str, int]) -> None:
-        """Start a changed channel; when it cannot start (a port in use), say so and keep the others running."""
-        try:
-            await self._start_channel(loaded, name, waiting)
-        except (OSError, ConfigError) as error:
-            self.broken[name] = str(error)
-            log.error("channel could not start", channel=name, error=str(error))
-            with contextlib.suppress(OSError, ConfigError):
-                await self.channels.pop(name).stop(0.0)
 
     def _changed(self, loaded: LoadedSite) -> set[str]:
         """Channels to restart: their file, or something that they share, is not what it was."""

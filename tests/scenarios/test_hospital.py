@@ -179,6 +179,26 @@ async def test_a_reload_keeps_the_connections_of_other_channels(hospital: Hospit
     await spare.stop()
 
 
+async def test_a_channel_whose_port_is_taken_is_broken_alone_until_a_reload_finds_it_free(hospital: Hospital) -> None:
+    engine = await hospital.open()
+    text = (hospital.site / "channels" / "adt-fanout.yaml").read_text()
+    taken = Receiver("taken")
+    await taken.start()
+    other = text.replace("channel: adt-fanout", "channel: other").replace(f":{hospital.listen}", f":{taken.port}")
+    (hospital.site / "channels" / "other.yaml").write_text(other)
+    await engine.reload()
+    assert set(engine.broken) == {"other"}
+    assert not engine.ready
+    message = hospital.traffic.adt()
+    await send(hospital.gap(), [message])
+    await hospital.drained()
+    whole(hospital.dpi, [message])
+    await taken.stop()
+    assert await engine.reload() == ["other: started again"]
+    assert engine.ready
+    assert set(engine.channels) == {"adt-fanout", "other"}
+
+
 async def test_a_clock_that_jumps_changes_neither_order_nor_retries(
     hospital: Hospital, monkeypatch: pytest.MonkeyPatch
 ) -> None:
