@@ -49,6 +49,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self.transport: Any = None
         self.in_frame = False
         """Whether a frame has begun and not ended."""
+        self.began = 0.0
+        """For those who watch: 0 again when a frame begins."""
         self._stalled = self._dead = False
         self._left = b""
         """Received while stalled, and not looked at."""
@@ -134,7 +136,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
                 start = data.find(VT, start, end) + 1
                 if not start:
                     return
-                self.in_frame = True
+                self.in_frame, self.began = True, 0.0
             finish = data.find(FS, start, end)
             again = data.rfind(VT, start, finish if finish >= 0 else end)
             if again >= 0:

@@ -38,7 +38,7 @@ class Receiver(FrameProtocol):
         self._source, self._options = source, source.options
         self._slots: deque[Slot] = deque()
         self._attributes: dict[str, str] = {}
-        self._touched = self._began = 0.0
+        self._touched = 0.0
         self._ending = self._lingers = self._slow = self._flushing = False
         self.answered, self.closed = asyncio.Event(), asyncio.Event()
         self.answered.set()
@@ -85,10 +85,7 @@ class Receiver(FrameProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """See asyncio."""
         self._touched = time.monotonic()
-        was_inside = self.in_frame
         super().buffer_updated(nbytes)
-        if self.in_frame and not was_inside:
-            self._began = self._touched
 
     def eof_received(self) -> bool:
         """See asyncio. A side that has sent all it had still gets its answers."""
@@ -109,10 +106,14 @@ class Receiver(FrameProtocol):
 
     def check(self, now: float) -> None:
         """Close when silent for too long, or when a frame takes many times that long to come."""
+        if self._stalled:  # it is we who do not read
+            self._touched = now
+            self.began = 0.0
         silence = now - self._touched
         if self.in_frame:
             limit = self._options.frame_timeout
-            if silence > limit or now - self._began > 20 * limit:
+            self.began = self.began or now
+            if silence > limit or now - self.began > 20 * limit:
                 log.warning("a frame did not end in time", source=self._source.name, **self._attributes)
                 self.transport.abort()
         elif self._options.idle is not None and silence > self._options.idle and not self._slots:
@@ -166,8 +167,7 @@ class Receiver(FrameProtocol):
     def frame(self, body: bytes) -> None:
         """See ``FrameProtocol``."""
         source, slots = self._source, self._slots
-        single = body[:3] == b"MSH" and body.find(b"MSH", 3) < 0 and b"BTS" not in body and b"FTS" not in body
-        found = None if single else batch.read(body)
+        found = None if batch.is_single(body) else batch.read(body)
         size = len(body)
         slot: Single | Group
         if found is None or (len(found.messages) == 1 and not is_envelope(body)):

@@ -79,7 +79,7 @@ class MllpSourceSettings(Settings):
     )
     inspect: Literal["wire", "full"] = Field(
         "wire",
-        description="`wire`: header and syntax are looked at; `full`: contents too (25 to 70 µs a message, more with documents).",
+        description="`wire`: header and syntax are looked at; `full`: contents too (25 to 70 µs, more with documents).",
     )
     levels: Levels = Field(default_factory=dict, description="Rule -> `reject`, `warn` or `ignore`, for all senders.")
     sender_levels: dict[str, Levels] = Field(

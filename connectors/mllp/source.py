@@ -22,7 +22,6 @@ from transforms.tolerance import Inspector
 log = structlog.get_logger()
 
 _BACKLOG = 4096
-_SWEEP = 1.0
 _LAST_ANSWERS, _LAST_BYTES = 20.0, 2.0
 """Seconds that a stop waits for answers to what was received, then for the other sides to read them."""
 
@@ -134,7 +133,9 @@ class MllpSource:
         now = time.monotonic()
         for receiver in list(self.receivers):
             receiver.check(now)
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+        options = self.options
+        pause = min(1.0, options.frame_timeout / 2, options.idle / 2 if options.idle else 1.0)
+        self._sweeper = asyncio.get_running_loop().call_later(pause, self._sweep)
 
 
 async def _within(seconds: float, awaitables: Any) -> None:
