@@ -112,9 +112,9 @@ class Window:
 class Line:
     """Hands messages in, in order: bounded, and again those that could not be stored, before anything that follows."""
 
-    def __init__(self, intake: Intake, count: int, size: int) -> None:
-        """count, size: messages and bytes that may be unanswered."""
-        self._intake, self._window = intake, Window(count, size)
+    def __init__(self, intake: Intake, count: int, size: int, failed: Callable[[], None] = lambda: None) -> None:
+        """count, size: messages and bytes that may be unanswered. failed: called when ``repeat_failed`` has work."""
+        self._intake, self._window, self._call = intake, Window(count, size), failed
         self._failed: list[_Place] = []
         self._numbers = itertools.count()
         self._stopping = asyncio.Event()
@@ -160,6 +160,7 @@ class Line:
         self._window.leave(len(place.arrival.message.body))
         if outcome.error is not None and outcome.error.retry:
             self._failed.append(place)
+            self._call()
         else:
             place.settled(outcome)
 
