@@ -29,12 +29,23 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 HIDDEN = {"connector", "settings", "place"}
 """Fields of the models that no file writes: the loader makes them of the connector's own key."""
 
-_BLOCK = re.compile(r"(<!-- (keys|options) ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- (keys|options|rules) ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def documents() -> list[Path]:
     """Every Markdown file of the repository that the product's people read."""
-    folders = ["", "channels", "connectors", "transforms", "mappings", "loinc", "card-bridge", "docs", "bench", "deploy"]
+    folders = [
+        "",
+        "channels",
+        "connectors",
+        "transforms",
+        "mappings",
+        "loinc",
+        "card-bridge",
+        "docs",
+        "bench",
+        "deploy",
+    ]
     found = [file for folder in folders for file in sorted((REPOSITORY / folder).glob("*.md"))]
     return [*found, *sorted((REPOSITORY / "vaguemestre").rglob("*.md"))]
 
@@ -211,7 +222,17 @@ def options_table(path: str) -> str:
 
 # the documents
 
-_MAKERS: dict[str, Callable[[str], str]] = {"keys": keys_table, "options": options_table}
+
+def rules_table(name: str) -> str:
+    """The defects that ``transforms.tolerance`` knows: name of the rule, level unless a site says otherwise, code."""
+    module, _, attribute = name.partition(":")
+    rules = getattr(importlib.import_module(module), attribute).values()
+    lines = ["| Row | Defect | Rule | Code (0357) | Default |", "|---|---|---|---|---|"]
+    lines += [f"| {one.row} | {one.problem} | `{one.name}` | {one.code} | `{one.level}` |" for one in rules]
+    return "\n".join(lines) + "\n"
+
+
+_MAKERS: dict[str, Callable[[str], str]] = {"keys": keys_table, "options": options_table, "rules": rules_table}
 
 
 def blocks(text: str) -> list[tuple[str, str]]:

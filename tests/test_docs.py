@@ -1,7 +1,6 @@
 """The documentation says what the code does: keys, commands, metrics, names, links and examples."""
 
 import json
-import os
 import re
 import shutil
 import unicodedata
@@ -13,14 +12,18 @@ import pytest
 from pydantic import BaseModel
 
 from channels import registry
+from channels.casetests import read_case
 from channels.errors import ConfigErrors
 from channels.loader import load_site
+from channels.message import Message
 from channels.model import Channel, DestinationModel
+from channels.pipeline import Pipeline
 from channels.registry import DESTINATIONS, SOURCES, TRANSFORMS
 from channels.site import Site
 from channels.supervisor import Supervisor
 from channels.yaml_places import read
 from tests.doc_tables import REPOSITORY, all_models, blocks, documents, filled, functions, keys, load_model, options
+from transforms import er7
 from vaguemestre.cli import COMMANDS
 from vaguemestre.metrics import Metrics
 
@@ -88,7 +91,9 @@ def _code(text: str) -> str:
     return "\n".join([*inline, *(match[2] for match in _FENCE.finditer(text))])
 
 
-@pytest.mark.parametrize("kind,name", [*(("source", one) for one in SOURCES), *(("destination", one) for one in DESTINATIONS)])
+@pytest.mark.parametrize(
+    "kind,name", [*(("source", one) for one in SOURCES), *(("destination", one) for one in DESTINATIONS)]
+)
 def test_every_setting_of_a_connector_is_in_the_readme_of_connectors(kind: str, name: str) -> None:
     text = text_of("connectors/README.md")
     documented = {load_model(one) for what, one in blocks(text) if what == "keys"}
@@ -319,6 +324,23 @@ def test_the_readme_shows_its_own_channel_before_the_installation() -> None:
     assert places == sorted(places)
 
 
-def test_the_documents_name_no_address_of_this_machine() -> None:
-    home = os.path.expanduser("~")
-    assert [one for one in DOCUMENTS if len(home) > 5 and home in text_of(one)] == []
+def _through(document: str, channel: str, message: Message, folder: Path) -> Message:
+    """What the first destination of a channel of the documentation gets of a message."""
+    fence = next(one for one in fences(document) if one.text.startswith(f"channel: {channel}\n"))
+    environment = _site_for(fence, read("example", fence.text.encode()).data, folder)
+    loaded = load_site(folder, environment)
+    outputs = Pipeline(loaded.channels[channel], loaded).outputs(message)
+    return next(iter(outputs.values()))[0]
+
+
+def test_the_steps_of_the_readme_of_transforms_do_what_it_says(tmp_path: Path) -> None:
+    message = read_case((EXAMPLE / "cases" / "adt_a01_inpatient.hl7").read_bytes())
+    made = er7.read(_through("transforms/README.md", "steps", message, tmp_path))
+    assert [made.get(place) for place in ("MSH-3", "MSH-18", "PV1-3.1", "PV1-18")] == ["PFI", "8859/15", "NEPH", "HOSP"]
+    assert made.raw("PV1-7") == f"^{er7.read(message).get('PV1-7.2')}"
+
+
+def test_the_style_sheet_of_the_readme_of_transforms_runs(tmp_path: Path) -> None:
+    message = Message(b"<a><b/></a>", "xml", received=0.0)
+    made = _through("transforms/README.md", "report-summary", message, tmp_path)
+    assert b'<summary language="fr" received="1970-01-01T00:00:00Z">2</summary>' in made.body
