@@ -6,6 +6,7 @@ Label sets, built apart from the lexicon:
   table; here it runs without any (``honest``) and, to show what leakage would be worth, with them (``leaking``).
 - ``french``: a catalogue as French laboratories write it; ``longtail``: labels for codes drawn at random from the table.
 - ``degraded``: both again, in capitals without accents, cut at 20 characters, abbreviated or misspelt, without technique.
+- ``poorer``: ``french`` and ``longtail`` by an assistant without a third of its lexicon, drawn at random;
 - ``english``: items of English-speaking hospitals, without units; ``short``: long common names made into such items by rule.
 
 A code is in the part ``test`` when the checksum of its digits is odd, whatever the set; only ``dev`` was looked at while
@@ -31,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from loinc.assistant.evidence import Analysis
-from loinc.assistant.lexicon import data_rows
+from loinc.assistant.lexicon import Lexicon, data_rows
 from loinc.assistant.normalise import fold, words
 from loinc.assistant.suggest import Assistant, Suggestion
 from loinc.terms import Term, Terms, shipped
@@ -176,6 +177,12 @@ def families(terms: Terms) -> dict[str, list[Question]]:
     }
 
 
+def poorer(seed: int) -> Assistant:
+    """The assistant with a third of its lexicon taken away: what it does with words that it was never told."""
+    rows = data_rows("lexicon.csv")
+    return Assistant(shipped(), Lexicon(random.Random(seed).sample(rows, 2 * len(rows) // 3)))
+
+
 class Baseline:
     """Terms by the share of words they have in common with the line."""
 
@@ -286,11 +293,14 @@ def main(make: Callable[[], Assistant] | None = None) -> None:
 
     helper, baseline = (make or shipped_assistant)(), Baseline(terms)
     results = []
+    without = poorer(7)
     for family, questions in families(terms).items():
         if chosen.family and family not in chosen.family.split(","):
             continue
         asked = [one for one in questions if chosen.part == "all" or part_of(one.code) == chosen.part]
         results.append(measure(family, asked, helper, baseline))
+        if family in ("french", "longtail"):
+            results.append(measure(f"poorer {family}", asked, without, baseline))
         if chosen.failures and chosen.part == "dev":
             print(f"== {family}", *failures(asked, helper), sep="\n")
     if chosen.json:

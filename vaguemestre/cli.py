@@ -46,6 +46,7 @@ COMMANDS = {
     "audit": _Entry("run:audit", _ENGINE, "Show who looked at or moved which messages."),
     "convert": _Entry("convert:convert", _TOOLS, "Pass one message through one transform; the result goes to stdout."),
     "explain": _Entry("explain:explain", _TOOLS, "Show a message as a tree with the standard's names, faults marked."),
+    "loinc": _Entry("loinc:loinc", _TOOLS, "Transcode a laboratory's catalogue to LOINC."),
     "send": _Entry("send:send", _TOOLS, "Send messages over MLLP and show the acknowledgements."),
     "listen": _Entry("listen:listen", _TOOLS, "Receive messages over MLLP and answer as told."),
     "demo": _Entry("demo:demo", _PROOF, "Run a hospital in a box: invented patients, real sockets."),

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from loinc.assistant.calibrate import THRESHOLD, confidence
 from loinc.assistant.evidence import Analysis, Evidence, gather, is_french
+from loinc.assistant.explain import reasons
 from loinc.assistant.index import Index
 from loinc.assistant.lexicon import Lexicon, lexicon
 from loinc.assistant.rank import Ranker, Scored
@@ -16,7 +18,7 @@ from loinc.assistant.spelling import Speller
 from loinc.assistant.usual import act_codes, usual_weights
 from loinc.terms import Terms, shipped
 
-__all__ = ["Assistant", "Candidate", "Suggestion"]
+__all__ = ["Assistant", "Candidate", "Ranked", "Suggestion", "assistant", "habits"]
 
 
 class Candidate(NamedTuple):
@@ -37,11 +39,10 @@ class Suggestion(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """The scored terms of one line, best first, with the reading and the evidence of the first."""
+    """The scored terms of one line, best first; origins: code -> the reading and the evidence that gave its score."""
 
     scored: list[Scored]
-    reading: Reading | None
-    evidence: Evidence | None
+    origins: dict[str, tuple[Reading, Evidence]]
 
 
 class Assistant:
@@ -72,12 +73,11 @@ class Assistant:
                         best[scored.term.code] = scored
                         owner[scored.term.code] = (reading, evidence)
         ranked = sorted(best.values(), key=lambda one: (-one.score, one.term.code))
-        first = owner[ranked[0].term.code] if ranked else (None, None)
-        return Ranked(ranked, *first)
+        return Ranked(ranked, owner)
 
     def suggest(self, analyses: Sequence[Analysis], top: int = 5) -> Iterator[Suggestion]:
         """One suggestion a line, in order. The lines together tell the language and whether an empty unit means something."""
-        french, unitless = _habits(analyses)
+        french, unitless = habits(analyses)
         for analysis in analyses:
             own = is_french(analysis.label, analysis.specimen)
             ranked = self.rank(analysis, french=french if own is None else own, unitless=unitless)
@@ -86,13 +86,14 @@ class Assistant:
     def _suggestion(self, analysis: Analysis, ranked: Ranked, top: int) -> Suggestion:
         shares = _shares(ranked.scored)
         candidates = [
-            Candidate(one.term.code, round(share, 4), {}) for one, share in zip(ranked.scored[:top], shares, strict=False)
+            Candidate(one.term.code, round(share, 4), reasons(analysis, one, *ranked.origins[one.term.code]))
+            for one, share in zip(ranked.scored[:top], shares, strict=False)
         ]
-        confidence = shares[0] if shares else 0.0
-        return Suggestion(analysis.local_code, candidates, confidence, "propose" if confidence > 0.9 else "abstain")
+        sure = confidence(ranked)
+        return Suggestion(analysis.local_code, candidates, round(sure, 4), "propose" if sure >= THRESHOLD else "abstain")
 
 
-def _habits(analyses: Iterable[Analysis]) -> tuple[bool, bool]:
+def habits(analyses: Iterable[Analysis]) -> tuple[bool, bool]:
     """Whether the catalogue is French, and whether most of its lines have a unit."""
     french = english = units = total = 0
     for analysis in analyses:
