@@ -7,12 +7,13 @@ or ``{"error": "…"}``. The socket file belongs to the engine's user and to nob
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -22,7 +23,25 @@ from channels.supervisor import Supervisor
 
 log = structlog.get_logger()
 
-_LINE = 1_000_000
+_LINE = 100_000_000
+"""Bytes of the longest request: a large message to replay."""
+
+
+class Replay(NamedTuple):
+    """One message to send again.
+
+    destinations: names in its channel. body: base64 of what to send in its place, ``""`` for what came.
+    """
+
+    channel: str
+    message: int
+    destinations: tuple[str, ...]
+    body: str = ""
+
+    @property
+    def bytes(self) -> bytes | None:
+        """The body, when it is another one."""
+        return base64.b64decode(self.body) if self.body else None
 
 
 class ControlServer:
@@ -121,20 +140,19 @@ class ControlServer:
 
     async def _replay(self, request: dict[str, Any]) -> Any:
         """Replay messages, one after the other, at most ``rate`` a second; answers the new numbers."""
-        journal, channels = self._supervisor.journal, self._supervisor.channels
-        only, pause = tuple(request["destinations"]), 1.0 / max(0.01, float(request.get("rate", 50)))
-        made = []
-        for channel, number in request["messages"]:
-            message = journal.load(int(number))
-            if message is None or channel not in channels:
-                raise ConfigError(f"message {number} cannot be replayed: its body or its channel is gone")
-            known = tuple(name for name in channels[channel].routes if not only or name in only)
-            outcome = await channels[channel].replay(message, known)
-            if outcome.error is not None:
-                raise outcome.error
-            made.append(outcome.id)
-            await asyncio.sleep(pause)
-        self._audit(request, f"{len(made)} messages", ", ".join(only) or "all destinations")
+        channels, pause = self._supervisor.channels, 1.0 / float(request["rate"])
+        made: list[int] = []
+        try:
+            for values in request["messages"]:
+                one = Replay(*values)
+                if one.channel not in channels:
+                    raise ConfigError(f"message {one.message} cannot be replayed: {one.channel} does not run")
+                made.append(await channels[one.channel].replay(one.message, tuple(one.destinations), one.bytes))
+                await asyncio.sleep(pause)
+        except VaguemestreError as error:
+            raise ConfigError(f"{error}; {len(made)} messages had been sent") from error
+        finally:
+            self._audit(request, f"{len(made)} messages")
         return made
 
     async def _reload(self, request: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 
 from channels.delivery import ChannelSteps, Route
 from channels.edge import Edge, Seen
-from channels.errors import Finding, MessageError, QueueFull, StoreError, VaguemestreError, WorkerError
+from channels.errors import ConfigError, Finding, MessageError, QueueFull, StoreError, VaguemestreError, WorkerError
 from channels.journal import Journal, Record
 from channels.lanes import Work
 from channels.loader import LoadedSite
@@ -307,15 +307,34 @@ class ChannelRuntime:
 
     # operators
 
-    async def replay(self, message: Message, only: tuple[str, ...]) -> Outcome:
-        """Send a message of the journal again to some destinations, as a new message that names its parent."""
-        attributes = {**message.attributes, "replay_of": str(message.id)}
-        copy = message.with_body(message.body, id=0, parents=(message.id,), received=time.time(), attributes=attributes)
+    async def replay(self, number: int, only: tuple[str, ...], body: bytes | None = None) -> int:
+        """Send a message of the journal again to some destinations, as a new message that names its parent.
+
+        body: what to send in its place, when an operator has repaired it. Returns the new message's number.
+
+        Raises:
+            ConfigError: the journal does not have it any more.
+            StoreError: the journal cannot be written.
+        """
+        message = self._journal.load(number)
+        if message is None:
+            raise ConfigError(f"message {number} cannot be replayed: its body is gone")
+        attributes = {**message.attributes, "replay_of": str(number)}
+        copy = message.with_body(
+            message.body if body is None else body,
+            id=0,
+            parents=(number,),
+            received=time.time(),
+            attributes=attributes,
+        )
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         take = Taking(copy, future.set_result, 0, 0)
         take.only = only
         self._write(take)
-        return await future
+        outcome = await future
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome.id
 
     def state(self) -> dict[str, Any]:
         """For operators: counters of the channel and the state of each destination."""

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from channels import registry
 from channels.control import ControlServer
-from channels.errors import Undelivered
+from channels.errors import Refused, Undelivered
 from channels.journal import MasterKeys
 from channels.loader import load_site
 from channels.message import Message
@@ -201,6 +201,33 @@ async def test_replay_chooses_by_state_and_asks_which_messages(engine: Engine, s
     assert (await as_json("messages", "replay", site, "--state", "dead"))["messages"] == []
     await command("messages", "replay", site, code=2)
     await command("messages", "replay", site, 1, "--to", "nobody", code=2)
+    assert "every destination took message 1" in await command("messages", "replay", site, 1, code=2)
+
+
+async def test_replay_goes_by_itself_only_where_the_message_was_not_taken(engine: Engine, site: Path) -> None:
+    ProbeDestination.running["adt/sgl"].script.append(Refused("answered AE"))
+    number = await engine.give(1)
+    await engine.settled()
+    sent = await as_json("messages", "replay", site, "--state", "dead", "--go")
+    await engine.settled()
+    assert sent["destinations"] == ["adt/sgl"]
+    assert (len(received("dpi")), len(received("sgl"))) == (1, 1)
+    assert (await as_json("messages", "story", site, number))["children"] == sent["sent_as"]
+
+
+async def test_a_message_can_be_repaired_and_sent_in_the_place_of_the_first(
+    engine: Engine, site: Path, tmp_path: Path
+) -> None:
+    ProbeDestination.running["adt/sgl"].script.append(Refused("answered AE"))
+    number = await engine.give(1)
+    await engine.settled()
+    mended = tmp_path / "mended.hl7"
+    mended.write_bytes(received("dpi")[0].body.replace(b"||7^", b"||8^"))
+    await command("messages", "replay", site, number, "--with", mended, "--go")
+    await engine.settled()
+    assert [message.body for message in received("sgl")] == [mended.read_bytes()]
+    assert len(received("dpi")) == 1
+    await command("messages", "replay", site, "--channel", "adt", "--with", mended, "--go", code=2)
 
 
 async def test_messages_are_exported_byte_for_byte(engine: Engine, site: Path, tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,51 +10,36 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from channels.control import NotRunning
-from channels.errors import ConfigError
+from channels.journal.catalog import Catalog
 from channels.journal.records import Row
-from channels.journal.search import STATES, Archive, Criteria
+from channels.journal.search import Criteria
 from channels.loader import LoadedSite, load_site
-from channels.runtime import ChannelRuntime
-from channels.supervisor import journal_of, master_keys
-from channels.workers import Workers
-from vaguemestre.commands.run import JSON, SITE, control, local, operator
+from channels.supervisor import master_keys
+from vaguemestre.commands.replay import replay
+from vaguemestre.commands.run import JSON, SITE, local, operator
+from vaguemestre.commands.selection import (
+    ACCOUNT,
+    CHANNEL,
+    CONTROL_ID,
+    KIND,
+    LIMIT,
+    NUMBER,
+    ORDER,
+    PATIENT,
+    SENDER,
+    SINCE,
+    STATE,
+    UNTIL,
+    VISIT,
+    archive_of,
+    find,
+    seconds,
+)
 
 messages = typer.Typer(help="Search, show, export and replay messages of the journal.", no_args_is_help=True)
 
-NUMBER = Annotated[int, typer.Argument(help="Number of the message in the journal.")]
-CHANNEL = Annotated[str, typer.Option(help="Channel.")]
-KIND = Annotated[str, typer.Option(help="Message type, `ADT^A01`, or `ADT` for every event.")]
-CONTROL_ID = Annotated[str, typer.Option(help="Control id (MSH-10).")]
-SENDER = Annotated[str, typer.Option(help="Sender, `MSH-3|MSH-4`.")]
-STATE = Annotated[str, typer.Option(help=f"One of {', '.join(STATES)}.")]
-SINCE = Annotated[str, typer.Option(help="From this local time, e.g. 2026-11-25T08:00.")]
-UNTIL = Annotated[str, typer.Option(help="Up to this local time.")]
-PATIENT = Annotated[str, typer.Option(help="Exact patient identifier (PID-3.1).")]
-VISIT = Annotated[str, typer.Option(help="Exact visit number (PV1-19.1).")]
-ACCOUNT = Annotated[str, typer.Option(help="Exact account number (PID-18.1).")]
-ORDER = Annotated[str, typer.Option(help="Exact order number (ORC-2, ORC-3, OBR-2, OBR-3).")]
-LIMIT = Annotated[int, typer.Option(help="At most this many, the newest.")]
-
-
-def _archive(loaded: LoadedSite) -> Archive:
-    settings = loaded.site.journal
-    return Archive(loaded.directory / settings.directory, master_keys(settings, loaded.directory))
-
-
-def _seconds(loaded: LoadedSite, text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError("a time is written like 2026-11-25T08:00") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=loaded.site.timezone)).timestamp()
-
 
 def _audit(loaded: LoadedSite, action: str, thing: str, detail: str = "") -> None:
-    from channels.journal.catalog import Catalog
-
     settings = loaded.site.journal
     catalog = Catalog(loaded.directory / settings.directory, master_keys(settings, loaded.directory), write=True)
     catalog.audit(operator(), action, thing, detail)
@@ -103,10 +86,10 @@ def search(
     """
     loaded = load_site(site)
     criteria = Criteria(
-        channel, kind, control_id, sender, state, _seconds(loaded, since), _seconds(loaded, until),
+        channel, kind, control_id, sender, state, seconds(loaded, since), seconds(loaded, until),
         patient, visit, account, order, limit,
     )  # fmt: skip
-    rows = _find(loaded, criteria)
+    rows = find(loaded, criteria)
     if patient:
         _audit(loaded, "search", "messages of one patient", f"{len(rows)} found")
     if json_:
@@ -121,14 +104,6 @@ def search(
     Console().print(table)
 
 
-def _find(loaded: LoadedSite, criteria: Criteria) -> list[Row]:
-    archive = _archive(loaded)
-    try:
-        return archive.find(criteria)
-    finally:
-        archive.close()
-
-
 @messages.command("show")
 def show(
     site: SITE,
@@ -137,7 +112,7 @@ def show(
 ) -> None:
     """Print a message as it came in, byte for byte (HL7 segments on lines of their own on a terminal). Audited."""
     loaded = load_site(site)
-    archive = _archive(loaded)
+    archive = archive_of(loaded)
     try:
         message = archive.message(number)
         body = (archive.content(number, sent_to, "sent") if sent_to else b"") or message.body
@@ -159,7 +134,7 @@ def story(site: SITE, number: NUMBER, json_: JSON = False) -> None:
     Example: vaguemestre messages story mon-hopital 1042
     """
     loaded = load_site(site)
-    archive = _archive(loaded)
+    archive = archive_of(loaded)
     try:
         row, attempts, children = archive.row(number), archive.attempts(number), archive.children(number)
     finally:
@@ -210,15 +185,15 @@ def export(
 ) -> None:
     """Write messages as files, one each, byte for byte. Audited."""
     loaded = load_site(site)
-    archive = _archive(loaded)
+    archive = archive_of(loaded)
     try:
         criteria = Criteria(
             channel=channel,
             kind=kind,
             state=state,
             limit=limit,
-            since=_seconds(loaded, since),
-            until=_seconds(loaded, until),
+            since=seconds(loaded, since),
+            until=seconds(loaded, until),
         )
         rows = archive.find(criteria)
         directory.mkdir(parents=True, exist_ok=True)
@@ -231,100 +206,4 @@ def export(
     typer.echo(f"{len(rows)} messages written to {directory}")
 
 
-@messages.command("replay")
-def replay(
-    site: SITE,
-    numbers: Annotated[list[int] | None, typer.Argument(help="Numbers of messages; or choose by the options.")] = None,
-    to: Annotated[list[str] | None, typer.Option(help="Destination names; all of the channel when not given.")] = None,
-    channel: CHANNEL = "",
-    kind: KIND = "",
-    state: STATE = "",
-    since: SINCE = "",
-    until: UNTIL = "",
-    limit: LIMIT = 1000,
-    rate: Annotated[float, typer.Option(help="Messages a second.")] = 50.0,
-    go: Annotated[bool, typer.Option("--go", help="Really send; without it, only tell what would be sent.")] = False,
-    json_: JSON = False,
-) -> None:
-    """Send messages again, as new messages that name the old ones. A dry run unless --go is given. Audited.
-
-    Example: vaguemestre messages replay mon-hopital --state dead --kind ORU --to dpi --go
-    """
-    loaded = load_site(site)
-    criteria = Criteria(
-        channel, kind, state=state, limit=limit, since=_seconds(loaded, since), until=_seconds(loaded, until)
-    )
-    rows = _chosen(loaded, numbers, criteria)
-    systems = _systems(loaded, rows, to or [])
-    chosen = [[row.channel, row.id] for row in sorted(rows, key=lambda row: row.id)]
-    made: list[int] = []
-    if go:
-        request = {"do": "replay", "messages": chosen, "destinations": to or [], "rate": rate}
-        try:
-            made = control(loaded, request)
-        except NotRunning:
-            made = asyncio.run(_replay_on_disk(loaded, chosen, to or []))
-    if json_:
-        typer.echo(json.dumps({"messages": [number for _, number in chosen], "destinations": systems, "sent_as": made}))
-    elif go:
-        typer.echo(
-            f"{len(made)} messages sent again to {', '.join(systems)}, as {made[0]} to {made[-1]}"
-            if made
-            else "nothing to send"
-        )
-    else:
-        typer.echo(
-            f"would send {len(chosen)} messages to {len(systems)} systems ({', '.join(systems)}); add --go to do it"
-        )
-
-
-def _chosen(loaded: LoadedSite, numbers: list[int] | None, criteria: Criteria) -> list[Row]:
-    if not numbers and not (criteria.channel or criteria.kind or criteria.state or criteria.since):
-        raise ConfigError("say which messages: numbers, or --state, --kind, --channel, --since")
-    if not numbers:
-        return _find(loaded, criteria)
-    archive = _archive(loaded)
-    try:
-        return [archive.row(number) for number in numbers]
-    finally:
-        archive.close()
-
-
-def _systems(loaded: LoadedSite, rows: list[Row], only: list[str]) -> list[str]:
-    names = set()
-    for row in rows:
-        channel = loaded.channels.get(row.channel)
-        if channel is None:
-            raise ConfigError(f"message {row.id} came through channel {row.channel}, which the site no longer has")
-        known = [model.name for model in channel.destinations]
-        unknown = set(only) - set(known)
-        if unknown:
-            raise ConfigError(
-                f"{row.channel} has no destination {', '.join(sorted(unknown))}; it has {', '.join(known)}"
-            )
-        names |= {f"{row.channel}/{name}" for name in known if not only or name in only}
-    return sorted(names)
-
-
-async def _replay_on_disk(loaded: LoadedSite, chosen: list[list[Any]], only: list[str]) -> list[int]:
-    """Queue the copies in the journal of a stopped engine: they leave when it starts."""
-    journal = journal_of(loaded)
-    journal.open()
-    made = []
-    try:
-        for channel, number in chosen:
-            message = journal.load(number)
-            if message is None:
-                raise ConfigError(f"message {number} cannot be replayed: its body is gone")
-            runtime = ChannelRuntime(loaded.channels[channel], loaded, journal, Workers(loaded.directory, 1))
-            names = tuple(
-                model.name for model in loaded.channels[channel].destinations if not only or model.name in only
-            )
-            outcome = await runtime.replay(message, names)
-            if outcome.error is not None:
-                raise outcome.error
-            made.append(outcome.id)
-        journal.catalog.audit(operator(), "replay", f"{len(made)} messages", ", ".join(only) or "all destinations")
-    finally:
-        await journal.close()
-    return made
+messages.command("replay")(replay)

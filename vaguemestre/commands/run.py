@@ -33,9 +33,9 @@ def operator() -> str:
     return getpass.getuser()
 
 
-def control(loaded: LoadedSite, request: dict[str, Any]) -> Any:
-    """Ask the running engine. Raises NotRunning when there is none."""
-    return ask(loaded.directory / loaded.site.control, {"who": operator(), **request})
+def control(loaded: LoadedSite, request: dict[str, Any], timeout: float = 30.0) -> Any:
+    """Ask the running engine, and wait ``timeout`` seconds at most. Raises NotRunning when there is none."""
+    return ask(loaded.directory / loaded.site.control, {"who": operator(), **request}, timeout)
 
 
 def local(loaded: LoadedSite, seconds: float | None) -> str:
