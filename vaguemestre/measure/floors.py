@@ -2,7 +2,7 @@
 
 ``python -m vaguemestre.measure.floors echo``: MLLP answered at once, no journal.
 ``… writer --producers 16``: SQLite WAL FULL, group commit, no network; prints one line of JSON.
-``… disk``: append 1 kB and ``fdatasync``; prints one line of JSON.
+``… disk --size 1024``: append so many bytes and ``fdatasync``; prints one line of JSON.
 ``… path --to 2576``: MLLP in, commit, ACK, MLLP out in order on each of N connections; nothing else.
 ``… copy --bytes N``: how fast bytes cross the loop-back interface; prints one line of JSON.
 Servers print their port and end with their standard input.
@@ -262,18 +262,20 @@ async def writer(asked: argparse.Namespace) -> None:
 
 
 async def disk(asked: argparse.Namespace) -> None:
-    """``fdatasync`` after each kilobyte."""
+    """``fdatasync`` after each write."""
     times = []
     with tempfile.TemporaryDirectory(dir=asked.directory) as folder:
         file = os.open(Path(folder) / "floor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        end = time.monotonic() + asked.seconds
-        while time.monotonic() < end:
-            os.write(file, b"x" * 1024)
-            begun = time.perf_counter()
+        data = b"x" * asked.size
+        begun, written = time.monotonic(), 0
+        while time.monotonic() - begun < asked.seconds:
+            written += os.write(file, data)
+            before = time.perf_counter()
             os.fdatasync(file)
-            times.append(time.perf_counter() - begun)
+            times.append(time.perf_counter() - before)
+        spent = time.monotonic() - begun
         os.close(file)
-    print(json.dumps(_spread(times)), flush=True)
+    print(json.dumps(_spread(times) | {"bytes": written, "seconds": spent}), flush=True)
 
 
 async def copy(asked: argparse.Namespace) -> None:
@@ -328,6 +330,7 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=4)
     parser.add_argument("--producers", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--bytes", type=int, default=1_000_000_000)
     parser.add_argument("--directory", type=Path, default=None)
     asked = parser.parse_args()

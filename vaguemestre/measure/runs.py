@@ -155,20 +155,26 @@ def at_rest(folder: Path, channels: int = 10) -> dict[str, float]:
 
 
 def large(folder: Path, message: str = "10MB", count: int = 20) -> dict[str, float]:
-    """Large messages one after the other: bytes a second through, peak memory, beside a loop-back copy."""
+    """Large messages: peak memory of one alone, then a row of them: bytes a second through, beside the floors."""
     size = len(template(message).frame)
     with running(folder) as engine:
-        engine.load(message, 1, 60, 2)
+        engine.load("adt", 1, 60, 100)
         rest, _ = engine.usage.memory()
         engine.usage.forget_peak()
+        for _ in range(3):
+            engine.load(message, 1, 60, 1)
+        _, alone = engine.usage.memory()
         flow = engine.load(message, 1, 60, count)
         _, peak = engine.usage.memory()
     copied = floor("copy", folder, "--bytes", size * count)
+    written = floor("disk", folder, "--size", size, "--seconds", 2.0)
     return {
         "size": size,
         "rate": flow.rate * size,
         "copy": copied["bytes"] / copied["seconds"],
+        "disk": written["bytes"] / written["seconds"],
         "rest": rest,
+        "alone": alone,
         "peak": peak,
         "p50": flow.p50,
     }
