@@ -17,6 +17,7 @@ from channels.loader import LoadedSite, load_site
 from channels.plan import changes, dump_site
 from channels.runtime import ChannelRuntime
 from channels.site import JournalSettings
+from channels.worker import fingerprint
 from channels.workers import Workers
 
 log = structlog.get_logger()
@@ -51,7 +52,7 @@ class Supervisor:
         """loaded: a site without faults."""
         self.loaded = loaded
         self.journal = journal_of(loaded)
-        self.workers = Workers(loaded.directory, loaded.site.workers)
+        self.workers = Workers(loaded.directory, loaded.site.workers, expected=fingerprint(loaded))
         self.channels: dict[str, ChannelRuntime] = {}
         self.broken: dict[str, str] = {}
         self.started = 0.0
@@ -126,7 +127,7 @@ class Supervisor:
             changed = self._changed(loaded) | set(self.broken)
             within = loaded.site.stop_within
             await asyncio.gather(*(self.channels.pop(name).stop(within) for name in changed if name in self.channels))
-            await self.workers.reload()
+            await self.workers.reload(fingerprint(loaded))
             await self.journal.flushed()
             self.loaded = loaded
             for name in changed:

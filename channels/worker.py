@@ -16,10 +16,13 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from channels import errors
 from channels.message import Message
+
+if TYPE_CHECKING:
+    from channels.loader import LoadedSite
 
 _LENGTHS = struct.Struct(">IQ")
 HEAD_BYTES = _LENGTHS.size
@@ -142,7 +145,7 @@ def _work(jobs: _Jobs, directory: Path, limit: float) -> None:
         jobs.answer(answer)
 
 
-def fingerprint(loaded: Any) -> str:
+def fingerprint(loaded: LoadedSite) -> str:
     """What tells one state of a site's files from another."""
     parts = [loaded.shared_fingerprint, *(f"{name}={value}" for name, value in sorted(loaded.fingerprints.items()))]
     return "\n".join(map(str, parts))

@@ -100,15 +100,20 @@ class _Process:
 class Workers:
     """The pool. Processes start when they are first needed and are replaced when they die or have worked enough."""
 
-    def __init__(self, directory: Path, count: int, *, limit: float = 60.0, recycle: int = 5000) -> None:
-        """directory: the site's. count: processes. limit: seconds a job may take. recycle: jobs of one process."""
+    def __init__(
+        self, directory: Path, count: int, *, expected: str = "", limit: float = 60.0, recycle: int = 5000
+    ) -> None:
+        """directory: the site's. count: processes. limit: seconds a job may take. recycle: jobs of one process.
+
+        expected: ``worker.fingerprint`` of the site that the engine runs; the first process tells it when empty.
+        """
         self._directory, self._count, self._limit, self._recycle = directory, count, limit, recycle
         self._live: list[_Process] = []
         self._leaving: set[_Process] = set()
         self._starting: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
+        self._queue: deque[asyncio.Future[None]] = deque()
         self._deaths: OrderedDict[tuple[str, str, int, int], int] = OrderedDict()
-        self._site = ""
+        self._site = expected
         self._generation = 0
         self._stopped = False
 
@@ -135,13 +140,12 @@ class Workers:
             self._starting = asyncio.create_task(self._replace(process), name="worker replaced")
         return await job.done
 
-    async def reload(self) -> None:
-        """The site's files changed: processes end after the jobs they have, new ones read the new files."""
+    async def reload(self, expected: str = "") -> None:
+        """The engine runs another site now: processes end after the jobs they have, new ones read the new files."""
         self._generation += 1
-        self._site = ""
-        for process in self._live:
+        self._site = expected
+        for process in list(self._live):
             self._retire(process)
-        self._live.clear()
 
     async def stop(self) -> None:
         """End every process; jobs under way raise WorkerError. May be called twice."""
@@ -150,7 +154,7 @@ class Workers:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
         await self.reload()
-        self._changed.set()
+        self._wake(len(self._queue))
         for process in self._leaving:
             if process.pending:
                 process.kill()
@@ -174,8 +178,26 @@ class Workers:
                 self._starting = asyncio.create_task(self._spawn_one_more(), name="worker started")
             if best is not None:
                 return best
-            self._changed.clear()
-            await self._changed.wait()
+            await self._turn()
+
+    async def _turn(self) -> None:
+        """Wait in the queue until a process may be free."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._wake(1)  # this turn is for another
+            raise
+
+    def _wake(self, count: int) -> None:
+        """Let the first of those who wait look again."""
+        while count > 0 and self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                count -= 1
 
     async def _started(self) -> None:
         """Wait until a process has started. Raises WorkerError."""
@@ -202,7 +224,6 @@ class Workers:
             old.jobs = 0
             return
         if old in self._live:
-            self._live.remove(old)
             self._retire(old)
 
     async def _spawn(self) -> None:
@@ -228,7 +249,7 @@ class Workers:
             self._live.append(process)
         finally:
             self._starting = None
-            self._changed.set()
+            self._wake(len(self._queue))
 
     async def _open(self) -> _Process:
         ours, theirs = socket.socketpair()
@@ -275,8 +296,8 @@ class Workers:
                 job = process.pending.popleft()
                 if head.get("last"):
                     process.last = True
-                    self._drop(process)
-                self._changed.set()
+                    self._leave(process)
+                self._wake(1)
                 self._resolve(job, head, bodies)
                 if process in self._leaving and not process.pending:
                     process.close()
@@ -297,11 +318,11 @@ class Workers:
 
     async def _gone(self, process: _Process) -> None:
         """A process ended: its jobs are tried again, the one that it was at is counted."""
-        self._drop(process)
+        self._leave(process)
         process.close()
         code = await process.ended(_STOP_WITHIN)
         self._leaving.discard(process)
-        self._changed.set()
+        self._wake(len(self._queue))
         if not process.pending:
             return
         slow = code == -signal.SIGALRM  # set in channels/worker.py
@@ -323,11 +344,13 @@ class Workers:
             self._deaths.popitem(last=False)
         return WorkerError(problem)
 
-    def _drop(self, process: _Process) -> None:
+    def _leave(self, process: _Process) -> None:
+        """It gets no more jobs; ``stop`` waits for its end."""
         if process in self._live:
             self._live.remove(process)
+        self._leaving.add(process)
 
     def _retire(self, process: _Process) -> None:
-        self._leaving.add(process)
+        self._leave(process)
         if not process.pending:
             process.close()

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal
-from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from lxml import etree
@@ -170,7 +169,7 @@ def _site_of(stylesheet: Path) -> Path:
 
 
 def _uri(folder: Path, file: Path) -> str:
-    return f"{_SCHEME}:/{quote(file.relative_to(folder).as_posix())}"
+    return f"{_SCHEME}:{file.as_uri().removeprefix(folder.as_uri())}"
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -254,6 +254,28 @@ async def test_the_files_that_the_engine_runs_are_those_that_workers_run(site: P
     assert made.body.split()[1] == b"heavy!"
 
 
+async def test_the_first_process_too_reads_the_site_that_the_engine_runs(site: Path) -> None:
+    pool = Workers(site, 1, expected=fingerprint(load_site(site)))
+    write(site, CODE + "\n")
+    with pytest.raises(WorkerError, match="no longer those that the engine runs"):
+        await pool.run("heavy", "", raw(b"hello"))
+    await pool.reload(fingerprint(load_site(site)))
+    assert await pid_of(pool)
+    await pool.stop()
+
+
+async def test_who_leaves_the_queue_gives_its_turn_away(site: Path) -> None:
+    pool = Workers(site, 1)
+    await pool.start()
+    jobs = [asyncio.create_task(pool.run("heavy", "", raw(b"wait", number))) for number in range(6)]
+    while len(pool._queue) < 4:
+        await asyncio.sleep(0)
+    jobs[2].cancel()
+    done = await asyncio.gather(*jobs, return_exceptions=True)
+    assert [isinstance(one, list) for one in done] == [True, True, False, True, True, True]
+    await pool.stop()
+
+
 async def test_a_reload_lets_jobs_end(workers: Workers) -> None:
     await workers.start()
     before = await pid_of(workers)
