@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -95,12 +96,14 @@ def search(
     if json_:
         typer.echo(json.dumps([as_json(row) for row in rows], ensure_ascii=False))
         return
-    table = Table("number", "received", "channel", "kind", "control id", "sender", "size", "state")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("number", "received", "kind", "state"):
+        table.add_column(name, no_wrap=True)
+    for name in ("channel", "control id", "sender"):
+        table.add_column(name, overflow="fold")
     for row in rows:
         received = local(loaded, row.received)
-        table.add_row(
-            str(row.id), received, row.channel, row.kind, row.control_id, row.sender, str(row.size), row.state
-        )
+        table.add_row(str(row.id), received, row.kind, row.state, row.channel, row.control_id, row.sender)
     Console().print(table)
 
 
