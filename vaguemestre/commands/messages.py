@@ -99,11 +99,11 @@ def search(
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in ("number", "received", "kind", "state"):
         table.add_column(name, no_wrap=True)
-    for name in ("channel", "control id", "sender"):
+    for name in ("channel", "control id"):
         table.add_column(name, overflow="fold")
     for row in rows:
         received = local(loaded, row.received)
-        table.add_row(str(row.id), received, row.kind, row.state, row.channel, row.control_id, row.sender)
+        table.add_row(str(row.id), received, row.kind, row.state, row.channel, row.control_id)
     Console().print(table)
 
 
