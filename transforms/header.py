@@ -5,6 +5,7 @@ Source: HL7 v2.5 chapter 2 (2.5 message delimiters; MSH).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 from channels.errors import ParseError
@@ -155,6 +156,24 @@ def _header_line(body: bytes) -> bytes:
         end = len(body)
     newline = body.find(b"\n", start, end)
     return body[start : newline if newline >= 0 else end]
+
+
+def lines(body: bytes) -> Iterator[tuple[int, int]]:
+    """Start and end of each line that is not blank, without the blanks before it and its terminator."""
+    start, size, find = 3 if body[:3] == BOM else 0, len(body), body.find
+    newline = b"\n" in body
+    while start < size:
+        end = find(b"\r", start)
+        if end < 0:
+            end = size
+        if newline:
+            other = find(b"\n", start, end)
+            end = other if other >= 0 else end
+        while start < end and body[start] in BLANKS:
+            start += 1
+        if start < end:
+            yield start, end
+        start = end + 1
 
 
 def salvage(body: bytes, default_charset: str = "cp1252") -> Header | None:

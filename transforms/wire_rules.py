@@ -10,7 +10,7 @@ from channels.errors import Level
 from transforms import er7
 from transforms.charsets import STANDARD, contradicts, declared_codec
 from transforms.escapes import repaired_signs
-from transforms.header import BLANKS, BOM, Header
+from transforms.header import BOM, Header
 
 MOMENT = re.compile(
     r"(?!0000)\d{4}((0[1-9]|1[0-2])((0[1-9]|[12]\d|3[01])(([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,4})?)?)?)?)?)?([+-]\d{4})?"
@@ -115,26 +115,21 @@ def _line_defects(body: bytes, separator: str) -> list[tuple[Rule, str]]:
     found: dict[str, str] = {}
     if body.startswith(BOM):
         found["byte_order_mark"] = "MSH"
-        body = body[len(BOM) :]
     mark, last, strays, count = separator.encode(), "", 0, 0
-    for line in re.split(rb"[\r\n]+", body):
-        text = line.lstrip(BLANKS)
-        if not text.strip(BLANKS):
-            continue
+    for start, _ in er7.lines(body):
         count += 1
-        segment_id = er7.segment_id(text[:4], mark)
+        head = body[start : start + 8]
+        segment_id = er7.segment_id(head[:4], mark)
         if segment_id:
             last = segment_id
-            if line[:1] in (b" ", b"\t"):
+            if start and body[start - 1 : start] in (b" ", b"\t"):
                 found.setdefault("indented", last)
-            if text[:3] != segment_id.encode():
+            if head[:3] != segment_id.encode():
                 found.setdefault("segment_id", last)
-        elif _ODD_ID.match(text) and text[:7].find(mark) > 0:
-            found.setdefault("segment_id", last)
-            strays += 1
         else:
             strays += 1
-            found.setdefault("text_outside", last)
+            odd = _ODD_ID.match(head) and head[:7].find(mark) > 0
+            found.setdefault("segment_id" if odd else "text_outside", last)
     if strays * 5 > count:
         found = {name: place for name, place in found.items() if name != "text_outside"} | {"much_text_outside": last}
     return [(WIRE[name], place) for name, place in found.items()]
