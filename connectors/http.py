@@ -23,7 +23,7 @@ from channels.errors import DeliveryError, MessageError, ParseError, Refused, Un
 from channels.fields import Address, HostPort, Seconds, Secret, Settings, SizeBytes, TlsClient, TlsServer, one_or_more
 from channels.message import Message
 from channels.ports import Intake, Outcome, Receipt, Surroundings
-from connectors.shared.arrivals import Arrival, Format, Window, arrive
+from connectors.shared.arrivals import Arrival, Charset, Format, Window, arrive
 from connectors.shared.listener import Listener
 from connectors.tls import client_context, server_context
 from transforms import ack, er7
@@ -73,7 +73,7 @@ class HttpSourceSettings(Settings):
         (), description="Tokens that may post; one or a list."
     )
     format: Format | None = Field(None, description="What every body is; when absent, its Content-Type says it.")
-    charset: str = Field("cp1252", description="Assumed when an HL7 v2 message says nothing and is not UTF-8.")
+    charset: Charset = Field("cp1252", description="Assumed when an HL7 v2 message says nothing and is not UTF-8.")
     max_size: SizeBytes = Field(60_000_000, description="Larger bodies are refused (413).")
     unanswered: int = Field(100, ge=1, le=10_000, description="Requests whose message is not stored yet; others wait.")
     connections: int = Field(2000, ge=1, description="Open connections; one more is answered 503.")

@@ -9,14 +9,13 @@ import itertools
 import posixpath
 import re
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import asyncssh
 from pydantic import AfterValidator, Field, model_validator
 
 from channels.errors import ConfigError
-from channels.fields import Address, Seconds, Secret, Settings
+from channels.fields import Address, ExistingFile, Seconds, Secret, Settings
 from channels.ports import Intake, Surroundings
 from connectors.shared.folder_destination import FolderDestination, FolderDestinationSettings
 from connectors.shared.folder_source import FolderSource, FolderSourceSettings
@@ -36,10 +35,12 @@ class SftpServer(Settings):
 
     connect: Address = Field(description="The server, `host:port` (22 is the usual port).")
     user: str = Field(description="User name.")
-    key: Path | None = Field(None, description="File of our private key (OpenSSH or PEM).")
+    key: ExistingFile | None = Field(None, description="File of our private key (OpenSSH or PEM).")
     key_password: Secret | None = Field(None, description="Password of the private key.")
     password: Secret | None = Field(None, description="Password of the user, when there is no key.")
-    known_hosts: Path | None = Field(None, description="The server's public key, in the form of OpenSSH's known_hosts.")
+    known_hosts: ExistingFile | None = Field(
+        None, description="The server's public key, in the form of OpenSSH's known_hosts."
+    )
     fingerprint: Annotated[str, AfterValidator(_fingerprint)] | None = Field(
         None,
         description="Fingerprint of the server's key, `SHA256:…`, instead of `known_hosts`. One of both is needed.",

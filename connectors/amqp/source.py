@@ -21,7 +21,7 @@ from pydantic import Field
 from channels.fields import Settings
 from channels.ports import Intake, Outcome, Surroundings
 from connectors.amqp.broker import ERRORS, AmqpBroker, Broker, said
-from connectors.shared.arrivals import Arrival, Format, Line, arrive
+from connectors.shared.arrivals import Arrival, Charset, Format, Line, arrive
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ class AmqpSourceSettings(AmqpBroker):
         "says; true, it comes again, without end unless the queue has a limit.",
     )
     format: Format = Field("hl7v2", description="What the messages are.")
-    charset: str = Field("cp1252", description="Assumed when an HL7 v2 message says nothing and is not UTF-8.")
+    charset: Charset = Field("cp1252", description="Assumed when an HL7 v2 message says nothing and is not UTF-8.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Annotated, Literal
 
 import structlog
+from pydantic import AfterValidator
 
 from channels.errors import MessageError, ParseError
 from channels.message import Message
@@ -23,6 +25,16 @@ log = structlog.get_logger()
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 """Seconds before a message that could not be stored is handed in again."""
 
+
+def _codec(value: str) -> str:
+    try:
+        return codecs.lookup(value).name
+    except LookupError:
+        raise ValueError("not a character set; did you mean 'utf-8', 'iso8859-15' or 'cp1252'?") from None
+
+
+Charset = Annotated[str, AfterValidator(_codec)]
+"""A character set by one of the names that Python knows."""
 Format = Literal["hl7v2", "fhir+json", "cda", "xml", "b2", "pdf", "raw"]
 SUFFIXES = {"hl7v2": ".hl7", "fhir+json": ".json", "cda": ".xml", "xml": ".xml", "b2": ".b2", "pdf": ".pdf"}
 """Ends of the names of files that we write, by format; ``.dat`` for the others."""

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field
 from channels.errors import MessageError, ParseError
 from channels.fields import Seconds, Settings, SizeBytes, one_or_more
 from channels.ports import Intake, Outcome, Surroundings
-from connectors.shared.arrivals import Arrival, Format, Line, arrive
+from connectors.shared.arrivals import Arrival, Charset, Format, Line, arrive
 from connectors.shared.folders import Folder, Listed, TooLarge, Unreadable, reason
 from connectors.shared.names import numbered
 from transforms import ack, batch, er7
@@ -50,7 +50,7 @@ class FolderSourceSettings(Settings):
     every: Seconds = Field(1.0, description="Time between two looks at the folder.")
     stable_for: Seconds = Field(2.0, description="A file is taken once its size and time have not changed for so long.")
     format: Format = Field("hl7v2", description="What the files hold; HL7 v2 files may hold a batch.")
-    charset: str = Field("cp1252", description="Assumed when an HL7 v2 message says nothing and is not UTF-8.")
+    charset: Charset = Field("cp1252", description="Assumed when an HL7 v2 message says nothing and is not UTF-8.")
     max_size: SizeBytes = Field(100_000_000, description="Larger files are set aside.")
     unanswered: int = Field(
         100, ge=1, le=10_000, description="Messages handed to the channel before the first is stored."

@@ -369,7 +369,7 @@ async def test_a_folder_of_25_000_files_is_emptied(drop: Drop) -> None:
     assert looks <= 3
 
 
-@pytest.mark.parametrize("options", [{"every": 5}, {"unanswered": 0}, {"format": "hl8"}, {"folder": "x"}])
+@pytest.mark.parametrize("options", [{"every": 5}, {"unanswered": 0}, {"format": "hl8"}, {"charset": "klingon"}, {"folder": "x"}])
 def test_settings_that_are_wrong_are_said(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         FileSourceSettings.model_validate({"directory": "in"} | options)
