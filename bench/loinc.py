@@ -5,7 +5,8 @@ Label sets, built apart from the lexicon:
 - ``official``: the official French labels that ship, their component as the label. The assistant learns such labels from a
   table; here it runs without any (``honest``) and, to show what leakage would be worth, with them (``leaking``).
 - ``french``: a catalogue as French laboratories write it; ``longtail``: labels for codes drawn at random from the table.
-- ``degraded``: both again, in capitals without accents, cut at 20 characters, abbreviated or misspelt, without technique.
+- ``fresh``: as ``longtail``, another draw, in another manner;
+- ``degraded``: the first two again, in capitals without accents, cut at 20 characters, abbreviated or misspelt, without technique.
 - ``poorer``: ``french`` and ``longtail`` by an assistant without a third of its lexicon, drawn at random;
 - ``english``: items of English-speaking hospitals, without units; ``short``: long common names made into such items by rule.
 
@@ -170,6 +171,7 @@ def families(terms: Terms) -> dict[str, list[Question]]:
         "official": _official(terms),
         "french": french,
         "longtail": longtail,
+        "fresh": _written("fresh"),
         "degraded": [degrade(question, rng) for question in french],
         "degraded longtail": [degrade(question, rng) for question in longtail],
         "english": _written("english"),

@@ -54,10 +54,14 @@ def fit(found: Sequence[Example], *, rounds: int = 2500, pull: float = 0.001) ->
             for at, value in enumerate(values):
                 slope[at] += (guess - right) * value / len(found)
         weights = [weight - 0.8 * change for weight, change in zip(weights, slope, strict=True)]
-        weights = [
-            min(weight, 0.0) if name in BELOW_ZERO else max(weight, 0.0) for name, weight in zip(SIGNS, weights, strict=True)
-        ]
+        weights = [_bounded(name, weight) for name, weight in zip(SIGNS, weights, strict=True)]
     return weights
+
+
+def _bounded(name: str, weight: float) -> float:
+    if name == "unknown_words":  # whatever the sets say: a word that nobody knows may be the one that matters
+        return min(weight, -1.0)
+    return min(weight, 0.0) if name in BELOW_ZERO else max(weight, 0.0)
 
 
 def chance(weights: Sequence[float], values: Sequence[float]) -> float:

@@ -33,7 +33,7 @@ SIGNS = (
     "twin",
 )
 """constant: 1. lead: score over the second, at most 4. share: of the belief. component, understood: 0 to 1, squared.
-unknown_words: whether some word was not understood. unit_told, specimen_told: whether the line has one that says something.
+unknown_words: whether more than three letters were not understood. unit_told, specimen_told: whether the line has one that says something.
 property_fit, system_fit: 0 down to -1. usual: weight of the term, 0 to 3. method_open: the first two differ only by method.
 twin: the second has the same component, property and system."""
 
@@ -56,7 +56,7 @@ def sign(ranked: Ranked) -> tuple[float, ...]:
         1.0 / (1.0 + others),
         first.match.score**2,
         reading.quality**2,
-        float(bool(reading.unknown)),
+        float(sum(map(len, reading.unknown)) > 3),
         float(evidence.unit is not None),
         float(evidence.column),
         features["unit"],

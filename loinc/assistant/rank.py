@@ -106,6 +106,8 @@ _CHALLENGES = {
     "fasting": re.compile(r"fasting|pre-?meal", re.IGNORECASE),
     "postmeal": re.compile(r"post[- ]?(?:meal|prandial)", re.IGNORECASE),
     "baseline": re.compile(r"baseline|^pre\b", re.IGNORECASE),
+    "supine": re.compile(r"supine"),
+    "upright": re.compile(r"upright"),
     "1st": re.compile(r"1st"),
     "2nd": re.compile(r"2nd"),
     "morning": re.compile(r"AM specimen|8 AM|morning", re.IGNORECASE),

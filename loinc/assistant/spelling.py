@@ -29,7 +29,7 @@ _COGNATES = tuple(
 )
 _ENDINGS = re.compile(
     r"(?:oiques?|iques?|icum|ic|ate|at|ines?|in|enes?|en|ones?|on|ides?|id|oles?|ol|oses?|os|ium|aux|al|ales?|eux|ous|"
-    r"ie|ia|es|e|um|us|a)$"
+    r"ated|ed|ees?|aires?|ary|ar|ite|iti|iles?|il|eurs?|or|ie|ia|es|e|um|us|a)$"
 )
 _MOST_GUESSES = 4
 _LEAST_PREFIX = 3
