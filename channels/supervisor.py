@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from channels.workers import Workers
 log = structlog.get_logger()
 
 _HOUSEKEEPING = 60.0
+_CLOCK_MAY_MOVE = 7200.0
 
 
 def master_keys(settings: JournalSettings, directory: Path) -> MasterKeys | None:
@@ -165,9 +167,22 @@ class Supervisor:
         return bool(self.started) and self.journal.healthy and not self.broken
 
     async def _keep_house(self) -> None:
+        offset = time.time() - time.monotonic()
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
-            await self.journal.housekeeping(self.loaded.site.journal.retention)
+            await self.keep_house(time.time() - time.monotonic() - offset)
+
+    async def keep_house(self, clock_moved: float = 0.0) -> int:
+        """Seal, index and remove old segments; returns how many were removed.
+
+        clock_moved: seconds that the wall clock was set by since the start. After a jump nothing is removed until the
+        next start: what a wrong date made old would be gone for good.
+        """
+        retention = self.loaded.site.journal.retention
+        if abs(clock_moved) > _CLOCK_MAY_MOVE:
+            log.warning("the clock was set: nothing is removed before the next start", seconds=round(clock_moved))
+            retention = math.inf
+        return await self.journal.housekeeping(retention)
 
     def state(self) -> dict[str, Any]:
         """The whole engine for operators."""

@@ -430,3 +430,19 @@ async def test_a_body_that_the_disk_spoilt_is_a_dead_letter_and_its_lane_goes_on
     await settled(engine)
     assert got("adt/dpi") == ["G1", "G3"]
     assert [(one.message, one.state) for one in archive(engine).dead("adt/dpi")] == [(2, "failed")]
+
+
+async def test_retention_removes_nothing_after_the_clock_was_set(start: Start, tmp_path: Path) -> None:
+    write(tmp_path)
+    site = (tmp_path / "site.yaml").read_text() + "journal: {segment_size: 1B, retention: 0}\n"
+    write(tmp_path)
+    (tmp_path / "site.yaml").write_text(site)
+    engine = Supervisor(load_site(tmp_path))
+    await engine.start()
+    for number in range(1, 4):
+        await give(adt(number))
+    await settled(engine)
+    assert await engine.keep_house() == 0  # drained now
+    assert await engine.keep_house(clock_moved=86_400.0) == 0
+    assert await engine.keep_house(clock_moved=1.0) == 2
+    await engine.stop()
