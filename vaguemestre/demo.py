@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import re
 import shutil
 import signal
@@ -127,6 +128,7 @@ class Hospital:
         with self.log.open("wb") as log:
             self._engine = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "vaguemestre", "run", str(self.folder),
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         await self._ready()
