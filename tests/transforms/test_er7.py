@@ -330,6 +330,28 @@ def test_a_field_of_a_large_segment_is_cut_out_without_reading_the_rest() -> Non
     assert parsed.encode() == body.replace(b"||||||F\r", b"||||||C\r")
 
 
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n"])
+def test_a_large_message_is_read_as_a_small_one(end: bytes) -> None:
+    body = (ADT + b"OBX|3|ED|PDF^x||^^^Base64^" + b"QUJD" * 50_000 + b"\rZZ9|last\r").replace(b"\r", end)
+    assert er7.is_regular(body, "|") is (end == b"\r")
+    assert er7.mentions(body, b"ZZ9", b"MRG")
+    assert not er7.mentions(body, b"MRG", b"MSH")
+    assert er7.parse(body).get("PID-3.1") == "700123"
+    assert er7.parse(body).get("ZZ9-1") == "last"
+    assert er7.parse(body).first("NK1") is None
+    changed = er7.parse(body)
+    changed.set("ZZ9-1", "first")
+    assert changed.encode() == body.replace(b"last", b"first")
+
+
+@pytest.mark.parametrize("line", [b"zzz|1", b" ZZZ|1", b"text", b"ZZZZ|1", b"9ZZ|1"])
+def test_a_large_message_with_an_odd_line_is_not_regular(line: bytes) -> None:
+    body = ADT + b"NTE|1||" + b"x" * 100_000 + b"\r" + line + b"\rZZ9|1\r"
+    assert not er7.is_regular(body, "|")
+    assert er7.parse(body).get("ZZ9-1") == "1"
+    assert er7.is_regular(body, "|", 50)
+
+
 def test_a_message_with_few_delimiters_uses_what_it_has() -> None:
     parsed = er7.parse(b"MSH|^|A\rPID|1||7^8\r")
     assert parsed.get("PID-3.2") == "8"
