@@ -131,17 +131,9 @@ class LocalFolder:
                 (self._root / file.name).rename(path)
         except FileNotFoundError:
             return None
-        try:
-            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        except OSError as error:
-            raise Unreadable(error.errno, error.strerror) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+        lock = _lock(path)
+        if lock is None:
             return None
-        except OSError:  # a share without locks: the rename alone protects
-            pass
         status = os.fstat(lock)
         if file.name != target and (status.st_size, status.st_mtime_ns) != (file.size, file.modified):
             path.rename(self._root / file.name)  # it is being written after all
@@ -213,6 +205,32 @@ class LocalFolder:
             os.fsync(file)
         if new:
             _sync(path.parent)
+
+
+def _lock(path: Path) -> int | None:
+    """The file open and locked; None when another engine has it, or had it just now.
+
+    Raises:
+        Unreadable: it cannot be opened.
+    """
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Unreadable(error.errno, error.strerror) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = True
+    except BlockingIOError:
+        free = False
+    except OSError:  # a share without locks: the rename alone protects
+        free = True
+    with contextlib.suppress(FileNotFoundError):
+        if free and path.stat().st_ino == os.fstat(lock).st_ino:
+            return lock
+    os.close(lock)
+    return None
 
 
 def _rename(source: Path, target: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,38 @@ async def test_a_file_written_between_the_look_and_the_claim_is_given_back(tmp_p
     await folder.aclose()
 
 
+async def test_a_file_that_another_engine_holds_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (LocalFolder(tmp_path, surroundings(tmp_path)) for _ in range(2))
+    (tmp_path / ".work").mkdir()
+    (tmp_path / ".work/a").write_bytes(b"1")
+    (file,) = await one.files(".work")
+    file = file._replace(name=".work/a")
+    assert await one.take(file, ".work/a", 100) == b"1"
+    assert await other.take(file, ".work/a", 100) is None
+    await one.release(".work/a")
+    assert await other.take(file, ".work/a", 100) == b"1"
+    await other.aclose()
+    (tmp_path / ".work/a").unlink()
+    assert await one.take(file, ".work/a", 100) is None
+    real = fcntl.flock
+
+    def put_away_meanwhile(lock: int, how: int) -> None:
+        real(lock, how)
+        (tmp_path / ".work/a").rename(tmp_path / "done")
+
+    (tmp_path / ".work/a").write_bytes(b"1")
+    monkeypatch.setattr(fcntl, "flock", put_away_meanwhile)
+    assert await one.take(file, ".work/a", 100) is None
+
+    def no_locks(lock: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    (tmp_path / ".work/a").write_bytes(b"2")
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    assert await one.take(file, ".work/a", 100) == b"2"
+    await one.aclose()
+
+
 async def test_done_files_may_be_deleted(drop: Drop) -> None:
     drop.put("a.hl7", hl7(1))
     await drop.start(afterwards="delete")
@@ -369,7 +402,9 @@ async def test_a_folder_of_25_000_files_is_emptied(drop: Drop) -> None:
     assert looks <= 3
 
 
-@pytest.mark.parametrize("options", [{"every": 5}, {"unanswered": 0}, {"format": "hl8"}, {"charset": "klingon"}, {"folder": "x"}])
+@pytest.mark.parametrize(
+    "options", [{"every": 5}, {"unanswered": 0}, {"format": "hl8"}, {"charset": "klingon"}, {"folder": "x"}]
+)
 def test_settings_that_are_wrong_are_said(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         FileSourceSettings.model_validate({"directory": "in"} | options)
