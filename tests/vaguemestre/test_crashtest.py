@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from vaguemestre.cli import app
 from vaguemestre.measure.compare import compare
+from vaguemestre.measure.crash import Options, Result
 from vaguemestre.measure.traffic import Sender, _intact
 from vaguemestre.measure.wal import committed, tear
 
@@ -121,3 +122,18 @@ def test_the_command_explains_itself() -> None:
     result = CliRunner().invoke(app, ["crashtest", "--help"])
     assert result.exit_code == 0
     assert "--kills" in result.output
+
+
+@pytest.mark.parametrize(
+    "arrived,problem,kept",
+    [(ALL, "", True), (ALL[:-1], "", False), (ALL, "the engine does not come back", False)],
+    ids=["all is well", "a loss", "an engine that stays down"],
+)
+def test_a_result_is_good_only_when_nothing_is_wrong(arrived: list[str], problem: str, *, kept: bool) -> None:
+    verdict = compare(STORIES, ALL, arrived)
+    result = Result(Options(kills=2, seed=5), verdict, 2, 1.5, [0.9, 0.5, 0.7], problem=problem)
+    assert result.kept is kept
+    values = result.values()
+    assert values["kills"] == 2
+    assert values["recovery_s"] == {"median": 0.7, "worst": 0.9}
+    assert values["lost"] == 5 - len(arrived)
