@@ -142,6 +142,8 @@ class _Loader:
             for file in sorted((directory / folder).rglob("*.*")):
                 if "__pycache__" not in file.parts:
                     self._read(file)
+        for file in (directory / "loinc").glob("transcoding.csv"):
+            self._read(file)
         by_name = {channel.channel: channel for channel, _ in channels}
         warnings = sorted(self._warnings, key=lambda one: (one.file, one.line, one.column))
         return LoadedSite(
@@ -217,7 +219,7 @@ class _Loader:
         folders: set[str] = set()
         for step in steps_of(channel):
             models.append(step.options)
-            tables.update(f"mappings/{name}.csv" for name in getattr(step.options, "tables", ()))
+            tables.update(_table_file(name) for name in getattr(step.options, "tables", ()))
             if any(_files(step.options)) or self._code.has_module(step.name):
                 folders |= {"transforms", "mappings"}  # a style sheet or a function may use any of them
             elif not isinstance(step.options, BaseModel):
@@ -227,6 +229,11 @@ class _Loader:
             name: text for name, text in self._texts.items() if name in tables or name.partition("/")[0] in folders
         }
         return _digest([self._resolved[f"channels/{channel.channel}.yaml"], files, texts])
+
+
+def _table_file(name: str) -> str:
+    """Where a table of the site is; one outside ``mappings/`` is called by its path."""
+    return name if "/" in name else f"mappings/{name}.csv"
 
 
 def _digest(data: Any) -> str:

@@ -39,6 +39,7 @@ TRANSFORMS = {
     "xslt": "transforms.xslt:Xslt",
     "hl7.repair": "transforms.repair:repair",
     "ins.withhold_unverified": "transforms.ins:withhold_unverified",
+    "loinc.transcode": "transforms.loinc_codes:Transcode",
     "cda.cr_bio": "transforms.cda:cr_bio",
 }
 FORMATS = {"hl7v2": "transforms.hl7v2:FORMAT"}

@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from importlib import resources
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
-from channels.errors import ChannelFileError, UnknownNameError
+from channels.errors import ChannelFileError, ConfigErrors, UnknownNameError
 from channels.registry import suggestion
 
-__all__ = ["Table", "Tables"]
+__all__ = ["TRANSCODING", "Table", "Tables"]
+
+TRANSCODING = "loinc/transcoding.csv"
+"""Name of the laboratory's transcoding table, which is not a code table of ``mappings/``."""
 
 
 class Table:
@@ -46,13 +50,35 @@ class Tables:
         for file in sorted(directory.glob("*.csv")) if directory else []:
             reader = _Reader(f"mappings/{file.name}", self.faults)
             self._tables[file.stem] = Table(file.stem, reader.codes(file.read_bytes()))
+        self._transcoding = self._laboratory(directory.parent / TRANSCODING) if directory else None
+
+    def _laboratory(self, file: Path) -> Any:
+        """The laboratory's transcoding table, read now for its faults; None when the site has none."""
+        if not file.is_file():
+            return None
+        from loinc.transcoding import Transcoding
+
+        try:
+            return Transcoding.read(file.read_bytes().decode("utf-8-sig", "replace"), TRANSCODING)
+        except ChannelFileError as error:
+            self.faults.append(error)
+        except ConfigErrors as error:
+            self.faults += error.faults
+        return None
 
     def names(self) -> list[str]:
         """The names of all tables, the site's and the built-in ones."""
         return sorted({*self._tables, *_builtin_names()})
 
-    def table(self, name: str) -> Table:
-        """The table of this name. Raises UnknownNameError with the nearest name."""
+    def table(self, name: str) -> Any:
+        """The table of this name. Raises UnknownNameError with the nearest name.
+
+        TRANSCODING is the laboratory's (``loinc.transcoding.Transcoding``), empty when the site has none.
+        """
+        if name == TRANSCODING:
+            from loinc.transcoding import Transcoding
+
+            return self._transcoding if self._transcoding is not None else Transcoding()
         if name not in self._tables:
             if name not in _builtin_names():
                 raise UnknownNameError(f"no table is called {name!r}{suggestion(name, self.names())}")
