@@ -17,10 +17,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.loinc import families, part_of, poorer
+from bench.loinc import families, part_of, plain, poorer
 from loinc.assistant.calibrate import SIGNS, sign
 from loinc.assistant.evidence import is_french
-from loinc.assistant.suggest import Assistant, assistant, habits
+from loinc.assistant.suggest import Assistant, habits
 from loinc.terms import shipped
 
 DATA = Path(__file__).parents[1] / "loinc" / "data"
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.loinc_fit", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--write", action="store_true", help="write loinc/data/confidence.csv")
     chosen = parser.parse_args()
-    found = [one for helper in (assistant(), poorer(1), poorer(2)) for one in examples(helper)]
+    found = [one for helper in (plain(), poorer(1), poorer(2)) for one in examples(helper)]
     mixed = random.Random(1).sample(found, len(found))
     half = len(mixed) // 2
     print("fitted on one half, on the other half:", report(mixed[half:], fit(mixed[:half])), sep="\n")

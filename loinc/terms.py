@@ -12,13 +12,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from channels.errors import ChannelFileError
 from loinc.names import read_name
 
-__all__ = ["AXES", "Term", "Terms", "check_digit", "is_code", "read_terms", "shipped", "write_terms"]
+__all__ = ["AXES", "Term", "Terms", "check_digit", "is_code", "load", "read_terms", "shipped", "write_terms"]
 
 AXES = ("component", "property", "time", "system", "scale", "method")
 _COLUMNS = ("code", "name", "units", *AXES, "challenge", "status", "order", "rank", "french")
@@ -142,9 +143,12 @@ def write_terms(terms: Iterable[Term], stream: TextIO) -> int:
 
 @cache
 def shipped() -> Terms:
-    """The laboratory subset that ships with the product: see ``data/NOTICE.txt``."""
-    with resources.as_file(resources.files("loinc").joinpath("data/terms.csv")) as path:
-        return load(path)
+    """The laboratory subset that ships with the product, with its few French labels: see ``data/NOTICE.txt``."""
+    data = resources.files("loinc").joinpath("data")
+    rows = csv.DictReader(StringIO(data.joinpath("labels_fr.csv").read_text(encoding="utf-8")), delimiter=";")
+    french = {row["code"]: row["french"] for row in rows}
+    terms = read_terms(StringIO(data.joinpath("terms.csv").read_text(encoding="utf-8")), "terms.csv")
+    return Terms(term._replace(french=french.get(term.code, "")) for term in terms)
 
 
 def load(path: Path) -> Terms:

@@ -46,7 +46,10 @@ def sign(ranked: Ranked) -> tuple[float, ...]:
     second = ranked.scored[1] if len(ranked.scored) > 1 else None
     features = dict(zip(FEATURES, first.features, strict=True))
     lead = min(first.score - second.score, 4.0) if second else 4.0
-    same = second is not None and (second.term.component, second.term.system) == (first.term.component, first.term.system)
+    same = second is not None and (second.term.component, second.term.system) == (
+        first.term.component,
+        first.term.system,
+    )
     reading, evidence = ranked.origins[first.term.code]
     twin = same and second is not None and second.term.property == first.term.property
     others = sum(math.exp(max(one.score - first.score, -20.0)) for one in ranked.scored[1:40])

@@ -17,7 +17,9 @@ _FRENCH = re.compile(
     r"[àâçéèêëîïôûùüœ]|\b(?:sang|serique|urinaire|selles|recherche|taux|temps|numeration|anti|plasma|dosage|libre|totale?s?|anticorps|"
     r"des|du|de|la|le)\b|(?:emie|urie|ique|eux|aire|cytes|ines?)\b"
 )
-_ENGLISH = re.compile(r"\b(?:blood|stool|free|count|urine|fluid|antibod(?:y|ies)|antigen|test|screen|level|ratio|with|cells?|other)\b")
+_ENGLISH = re.compile(
+    r"\b(?:blood|stool|free|count|urine|fluid|antibod(?:y|ies)|antigen|test|screen|level|ratio|with|cells?|other)\b"
+)
 _AFTER = re.compile(r"(\d+(?:[.,]\d+)?)\s?(h(?:eures?|rs?|ours?)?|min(?:utes?)?|mn|')\b")
 _POINT = re.compile(r"\bt\s?\+?\s?(\d{1,3})\s?(h|min|mn|')?(?=\W|$)")
 
@@ -38,6 +40,7 @@ class Evidence(NamedTuple):
     column: whether the specimen is from its column, and not guessed from the label. property, scale, time, method,
     challenge: hints from words; ``""`` when there are none. unit: None when empty or not understood.
     french: whether the label is French. unitless: an empty unit tells something, because the other lines have one.
+    words: of the label.
     """
 
     systems: dict[str, float]
@@ -51,6 +54,7 @@ class Evidence(NamedTuple):
     challenge: str
     french: bool
     unitless: bool
+    words: tuple[str, ...]
 
 
 def gather(analysis: Analysis, reading: Reading, *, french: bool, unitless: bool) -> Evidence:
@@ -76,6 +80,7 @@ def gather(analysis: Analysis, reading: Reading, *, french: bool, unitless: bool
         _last(hints, "chal") or _delay(analysis.label),
         french,
         unitless and not analysis.unit.strip(),
+        words(analysis.label),
     )
 
 
@@ -93,7 +98,9 @@ def _with_label(systems: dict[str, float], specimen: str, hints: dict[str, list[
                 systems = {**systems, "Ser/Plas": 1.0, "Ser": 0.97}
         elif systems.get(system, 0) >= 0.35 and system != specimen:
             near = fits_of_system(system)
-            systems = {name: max(min(fit, near.get(name, 0.3)), near.get(name, 0) * 0.97) for name, fit in systems.items()}
+            systems = {
+                name: max(min(fit, near.get(name, 0.3)), near.get(name, 0) * 0.97) for name, fit in systems.items()
+            }
             systems[system] = 1.0
             specimen = system
     return systems, specimen

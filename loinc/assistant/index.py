@@ -15,7 +15,16 @@ __all__ = ["Component", "Index", "Match", "split_component"]
 
 _PARENTHESES = re.compile(r"\([^)]*\)")
 _HUNDRED = re.compile(r"^100+0? ?|^(?:leukocyte|lymphocyte|reticulocyte|platelet|cell)s?\b")
-_LIGHT = {"total": 0.3, "sp": 0.15, "activity": 0.3, "cell": 0.5, "virus": 0.35, "human": 0.4, "type": 0.5, "light": 0.6}
+_LIGHT = {
+    "total": 0.3,
+    "sp": 0.15,
+    "activity": 0.3,
+    "cell": 0.5,
+    "virus": 0.35,
+    "human": 0.4,
+    "type": 0.5,
+    "light": 0.6,
+}
 _COMMON = 900  # components: a word of more is not looked up, only counted
 _KEPT = 30
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import NamedTuple
@@ -27,22 +28,14 @@ class Sense(NamedTuple):
 class Lexicon:
     """The phrases of ``data/lexicon.csv``."""
 
-    def __init__(self, rows: list[dict[str, str]]) -> None:
-        """rows: columns terms, component, axes."""
-        senses: dict[tuple[str, ...], list[Sense]] = defaultdict(list)
-        self.stems: dict[str, str] = {}
-        for row in rows:
-            axes = tuple(_axes(row["axes"] or ""))
-            meanings = [Sense(one.strip(), axes) for one in row["component"].split("|")]
-            for term in row["terms"].split("|"):
-                if term.endswith("-") and len(term) > 2 and " " not in term and row["component"]:
-                    self.stems[words(term)[0]] = meanings[0].component
-                    continue
-                key = tuple(word for word in words(term) if word != "/" or len(words(term)) > 1)
-                senses[key].extend(sense for sense in meanings if sense not in senses[key])
-        self.senses = dict(senses)
+    def __init__(self, senses: Mapping[tuple[str, ...], Sequence[Sense]], stems: Mapping[str, str]) -> None:
+        """senses: words of a phrase -> its meanings, the likeliest first; stems: of -émie, -urie, -rachie -> component."""
+        self.senses = {key: list(found) for key, found in senses.items()}
+        self.stems = dict(stems)
         self._any_order = {
-            frozenset(key): key for key in senses if 2 <= len(key) <= 3 and len(set(key)) == len(key) and all(map(str.isalpha, key))
+            frozenset(key): key
+            for key in senses
+            if 2 <= len(key) <= 3 and len(set(key)) == len(key) and all(map(str.isalpha, key))
         }
         self._starting: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         for key in senses:
@@ -51,6 +44,29 @@ class Lexicon:
         self.longest = max(map(len, self.senses), default=0)
         self.words = frozenset(word for key in self.senses for word in key)
 
+    @classmethod
+    def of_rows(cls, rows: Sequence[Mapping[str, str]]) -> Lexicon:
+        """rows: columns terms, component, axes, as in ``data/lexicon.csv``."""
+        senses: dict[tuple[str, ...], list[Sense]] = defaultdict(list)
+        stems: dict[str, str] = {}
+        for row in rows:
+            axes = tuple(_axes(row["axes"] or ""))
+            meanings = [Sense(one.strip(), axes) for one in row["component"].split("|")]
+            for term in row["terms"].split("|"):
+                if term.endswith("-") and len(term) > 2 and " " not in term and row["component"]:
+                    stems[words(term)[0]] = meanings[0].component
+                    continue
+                key = tuple(word for word in words(term) if word != "/" or len(words(term)) > 1)
+                if key:
+                    senses[key].extend(sense for sense in meanings if sense not in senses[key])
+        return cls(senses, stems)
+
+    def with_phrases(self, phrases: Mapping[tuple[str, ...], Sequence[Sense]]) -> Lexicon:
+        """The same, with meanings added; what was known comes first."""
+        senses = {key: list(found) for key, found in self.senses.items()}
+        for key, found in phrases.items():
+            senses[key] = senses.get(key, []) + [sense for sense in found if sense not in senses.get(key, [])]
+        return Lexicon(senses, self.stems)
 
     def starting(self, word: str) -> list[tuple[str, ...]]:
         """The phrases of several words that begin with this one."""
@@ -85,4 +101,4 @@ def data_rows(name: str) -> list[dict[str, str]]:
 @cache
 def lexicon() -> Lexicon:
     """The lexicon that ships with the product."""
-    return Lexicon(data_rows("lexicon.csv"))
+    return Lexicon.of_rows(data_rows("lexicon.csv"))

@@ -45,7 +45,9 @@ def read_technique(texts: tuple[str, ...]) -> Technique | None:
 def _recognised(key: tuple[str, ...]) -> Iterable[tuple[str, str]]:
     start = 0
     while start < len(key):
-        size = next((size for size in range(min(5, len(key) - start), 0, -1) if key[start : start + size] in _kinds()), 0)
+        size = next(
+            (size for size in range(min(5, len(key) - start), 0, -1) if key[start : start + size] in _kinds()), 0
+        )
         if size:
             yield from _kinds()[key[start : start + size]]
         start += size or 1

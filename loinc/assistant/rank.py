@@ -37,6 +37,7 @@ FEATURES = (
     "against",
     "usual",
     "act",
+    "french",
     "odd",
     "age",
 )
@@ -61,6 +62,7 @@ WEIGHTS: Mapping[str, float] = {
     "against": 2.0,
     "usual": 0.6,
     "act": 0.4,
+    "french": 2.0,
     "odd": 3.0,
     "age": 0.15,
 }
@@ -93,7 +95,23 @@ _EXCLUSIVE = tuple(
         "neutrophil eosinophil basophil lymphocyte monocyte",
     )
 )
-_UNITLESS = {"PrThr", "Prid", "Type", "Imp", "Titr", "Ratio", "RelTime", "LsCnc", "Rden", "Morph", "Susc", "Aper", "Score", "MRto", ""}
+_UNITLESS = {
+    "PrThr",
+    "Prid",
+    "Type",
+    "Imp",
+    "Titr",
+    "Ratio",
+    "RelTime",
+    "LsCnc",
+    "Rden",
+    "Morph",
+    "Susc",
+    "Aper",
+    "Score",
+    "MRto",
+    "",
+}
 _FAMILIAR_METHODS = (
     (re.compile(r"^Coagulation assay"), 0.15),
     (re.compile(r"^Automated count"), 0.45),
@@ -124,11 +142,12 @@ class Scored(NamedTuple):
 
 
 class Ranker:
-    """Scores terms. usual: code -> weight; acts: codes of the French nomenclature."""
+    """Scores terms."""
 
-    def __init__(self, usual: Mapping[str, float], acts: frozenset[str], weights: Mapping[str, float] = WEIGHTS) -> None:
-        self._usual, self._acts = usual, acts
-        self.weights = tuple(weights[name] for name in FEATURES)
+    def __init__(self, usual: Mapping[str, float], acts: frozenset[str], french: Mapping[str, tuple[str, ...]]) -> None:
+        """usual: code -> weight; acts: codes of the French nomenclature; french: code -> words of its French component."""
+        self._usual, self._acts, self._french = usual, acts, french
+        self.weights = tuple(WEIGHTS[name] for name in FEATURES)
 
     def score(self, match: Match, evidence: Evidence, reading: Reading) -> list[Scored]:
         """The terms of one component, for one reading of the label."""
@@ -164,6 +183,7 @@ class Ranker:
             _against(term, match, evidence),
             self._usual.get(term.code, 0.0),
             (1.0 if evidence.french else 0.4) * (term.code in self._acts),
+            float(bool(evidence.words) and self._french.get(term.code) == evidence.words),
             _odd(term),
             -math.log10(int(term.code.partition("-")[0]) + 100),
         )

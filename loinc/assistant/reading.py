@@ -123,7 +123,12 @@ class Reader:
         if not 2 <= len(tail) < self._longest:
             return
         for key in self._lexicon.starting(tail[0]):
-            if len(key) >= len(tail) and key[: len(tail) - 1] == tail[:-1] and key[len(tail) - 1].startswith(tail[-1]) and key != tail:
+            if (
+                len(key) >= len(tail)
+                and key[: len(tail) - 1] == tail[:-1]
+                and key[len(tail) - 1].startswith(tail[-1])
+                and key != tail
+            ):
                 known = len(" ".join(tail)) / len(" ".join(key))
                 confidence = 0.6 + 0.35 * known
                 for sense in self._lexicon.senses[key]:

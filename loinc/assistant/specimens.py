@@ -102,7 +102,9 @@ def fits_of_specimen(text: str) -> tuple[dict[str, float], str]:
     found: list[str] = []
     start = 0
     while start < len(key):
-        length = next((size for size in range(min(5, len(key) - start), 0, -1) if key[start : start + size] in phrases), 0)
+        length = next(
+            (size for size in range(min(5, len(key) - start), 0, -1) if key[start : start + size] in phrases), 0
+        )
         if length:
             found.append(phrases[key[start : start + length]])
         start += length or 1

@@ -96,7 +96,9 @@ class Speller:
         found: dict[str, float] = {}
         for known in self._skeletons.get(skeleton(word), ()):
             found[known] = 0.97 if word[:2] == known[:2] else 0.9
-        for known, confidence in self._completed(word) + ([] if found else self._misspelt(word) + self._contracted(word)):
+        for known, confidence in self._completed(word) + (
+            [] if found else self._misspelt(word) + self._contracted(word)
+        ):
             found[known] = max(confidence, found.get(known, 0))
         ranked = sorted(found.items(), key=lambda one: (-one[1], -self._weights[one[0]], one[0]))
         return tuple(Guess(*one) for one in ranked[:_MOST_GUESSES])

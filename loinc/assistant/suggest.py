@@ -12,6 +12,7 @@ from loinc.assistant.evidence import Analysis, Evidence, gather, is_french
 from loinc.assistant.explain import reasons
 from loinc.assistant.index import Index
 from loinc.assistant.lexicon import Lexicon, lexicon
+from loinc.assistant.official import french_words, learned, unfold
 from loinc.assistant.rank import Ranker, Scored
 from loinc.assistant.reading import Reader, Reading
 from loinc.assistant.spelling import Speller
@@ -49,20 +50,24 @@ class Assistant:
     """Suggests terms of a table for local analyses."""
 
     def __init__(self, terms: Terms, words: Lexicon) -> None:
-        """terms: what may be suggested; words: the lexicon."""
+        """terms: what may be suggested, their French labels count too; words: the lexicon."""
         self.terms = terms
         self.index = Index(terms)
         known = {word: float(count) for word, count in self.index.frequency.items()}
         for word in words.words:
             known[word] = known.get(word, 0.0) + 30.0
         self._reader = Reader(words, Speller(known), self.index.frequency.__contains__)
-        self._ranker = Ranker(usual_weights(terms), act_codes())
+        self._ranker = Ranker(
+            usual_weights(terms), act_codes(), {term.code: french_words(term) for term in terms if term.french}
+        )
 
     def rank(self, analysis: Analysis, *, french: bool, unitless: bool) -> Ranked:
         """Every term that the line may mean, best first."""
         best: dict[str, Scored] = {}
         owner: dict[str, tuple[Reading, Evidence]] = {}
-        for reading in self._reader.read(analysis.label):
+        analysis, hints = unfold(analysis)
+        for found in self._reader.read(analysis.label):
+            reading = found._replace(axes=found.axes + hints)
             if ("lang", "en" if french else "fr") in reading.axes:
                 continue
             evidence = gather(analysis, reading, french=french, unitless=unitless)
@@ -90,7 +95,9 @@ class Assistant:
             for one, share in zip(ranked.scored[:top], shares, strict=False)
         ]
         sure = confidence(ranked)
-        return Suggestion(analysis.local_code, candidates, round(sure, 4), "propose" if sure >= THRESHOLD else "abstain")
+        return Suggestion(
+            analysis.local_code, candidates, round(sure, 4), "propose" if sure >= THRESHOLD else "abstain"
+        )
 
 
 def habits(analyses: Iterable[Analysis]) -> tuple[bool, bool]:
@@ -116,5 +123,5 @@ def _shares(scored: Sequence[Scored]) -> list[float]:
 
 @cache
 def assistant() -> Assistant:
-    """The assistant over the terms that ship with the product."""
-    return Assistant(shipped(), lexicon())
+    """The assistant over the terms that ship with the product, with what their French labels teach."""
+    return Assistant(shipped(), learned(lexicon(), shipped()))

@@ -36,7 +36,9 @@ def read_analyses(body: bytes, name: str) -> list[Analysis]:
     if "label" not in places:
         raise ChannelFileError(name, 1, 1, "no column is called label (libelle)")
     return [
-        Analysis(*(row[places[column]].strip() if places.get(column, len(row)) < len(row) else "" for column in _COLUMNS))
+        Analysis(
+            *(row[places[column]].strip() if places.get(column, len(row)) < len(row) else "" for column in _COLUMNS)
+        )
         for row in rows
         if any(cell.strip() for cell in row)
     ]

@@ -23,7 +23,9 @@ class UnitEvidence(NamedTuple):
     denominator: str = ""
 
 
-_NUMBER = re.compile(r"^(?:x|\*)?(?:10(?:\^|\*\*?|e|exp)?\s?[-]?(?:3|6|9|12)(?!\d)|giga|tera|t|milliers?|millions?|th(?:ous)?|mill?)$")
+_NUMBER = re.compile(
+    r"^(?:x|\*)?(?:10(?:\^|\*\*?|e|exp)?\s?[-]?(?:3|6|9|12)(?!\d)|giga|tera|t|milliers?|millions?|th(?:ous)?|mill?)$"
+)
 _GIGA = re.compile(r"^\s*(?:G|Giga)\s*/\s*[lL]\b")
 _SMALL_VOLUME = re.compile(r"^(?:u|micro)l$|^(?:c)?mm3?$|^mm\^3$")
 _MASS = re.compile(r"^(?:k|m|u|n|p|f|mc|micro)?g(?:rammes?)?(?:\s?(?:feu|ddu|eq feu))?$")
@@ -31,7 +33,9 @@ _MOLE = re.compile(r"^(?:m|u|n|p|f|mc)?(?:mol(?:es?)?|eq|val|m)$")
 _LITRE = re.compile(r"^(?:100\s?)?(?:d|c|m|u|n)?l(?:itres?)?$|^100\s?ml$|^mm3?$|^cc$|^mm\^3$")
 _INTERNATIONAL = re.compile(r"^(?:k|m|u|n)?(?:iu|ui|u\.?i\.?)a?$")
 _ENZYME = re.compile(r"^(?:k|m|u)?u(?:nites?)?$|^(?:u|n|m)?kat$")
-_ARBITRARY = re.compile(r"^(?:k|m|u)?(?:ua|au|arb|u\s?arb|arb'?u|\[arb'?u\]|ut|ub|gpl|mpl|apl|ub?ethesda|kua|mui?a|ru|bau|dk|rlu)(?:\s?u)?$")
+_ARBITRARY = re.compile(
+    r"^(?:k|m|u)?(?:ua|au|arb|u\s?arb|arb'?u|\[arb'?u\]|ut|ub|gpl|mpl|apl|ub?ethesda|kua|mui?a|ru|bau|dk|rlu)(?:\s?u)?$"
+)
 _CELLS = re.compile(
     r"^(?:[{(]?(?:cell?(?:ule)?s?|cells|elements?|elts?|hematies?|leucocytes?|copies?|cop|cp|ufc|cfu|germes?|bact(?:eries)?|"
     r"spz|spermatozoides?|#|geq|genomes?|eq)[})]?)$"
@@ -40,7 +44,7 @@ _HOURS = re.compile(r"^\(?(\d+)?\.?\s?(h|hr|heures?|j|jours?|d|day|24h)\)?$")
 _EXACT: tuple[tuple[re.Pattern[str], str, dict[str, float]], ...] = tuple(
     (re.compile(pattern), kind, properties)
     for pattern, kind, properties in (
-        (r"^f(?:l|emtolitres?)$|^u(?:m)?3$|^um\^3$", "volume of one cell", {"EntVol": 1, "Vol": 0.2}),
+        (r"^f(?:l|emtolitres?)$|^u(?:m)?3$|^um\^3$", "volume of one cell", {"EntVol": 1, "EntMeanVol": 1, "Vol": 0.2}),
         (r"^(?:s(?:ec(?:ondes?)?)?|min(?:utes?)?|mn|ms)\.?$", "time", {"Time": 1, "RelTime": 0.1}),
         (r"^h(?:eures?)?$", "time", {"Time": 1}),
         (r"^mm(?:\s?/\s?(?:1?\s?h)|\s?1ere heure|\s?\(1h\))$|^mm h$", "length per hour", {"Vel": 1, "Len": 0.7}),
@@ -53,7 +57,11 @@ _EXACT: tuple[tuple[re.Pattern[str], str, dict[str, float]], ...] = tuple(
         (r"^\{?score\}?$|^points?$", "score", {"Score": 1, "Ratio": 0.3}),
         (r"^\{?inr\}?$", "relative time", {"RelTime": 1, "Ratio": 0.3}),
         (r"^(?:\{?tit(?:re|er)\}?|dilutions?|1/|1:|inverse.*)$", "titre", {"Titr": 1}),
-        (r"^(?:ml|m l|cc|l)/?s?(?:/|\s)?(?:min|mn|s)\s?/?\s?(?:par )?\(?\{?1[.,_]73.*$", "clearance per area", {"ArVRat": 1, "VRat": 0.75}),
+        (
+            r"^(?:ml|m l|cc|l)/?s?(?:/|\s)?(?:min|mn|s)\s?/?\s?(?:par )?\(?\{?1[.,_]73.*$",
+            "clearance per area",
+            {"ArVRat": 1, "VRat": 0.75},
+        ),
         (r"^(?:ml|l)/(?:min|mn|s|h)$", "volume rate", {"VRat": 1, "ArVRat": 0.4}),
         (r"^(?:m|c|d)?l$", "volume", {"Vol": 1}),
         (r"^(?:c|m|u)?m$|^cm$", "length", {"Len": 1}),
@@ -65,10 +73,28 @@ _EXACT: tuple[tuple[re.Pattern[str], str, dict[str, float]], ...] = tuple(
         (r"^kg/l$|^g/(?:ml|cm3)$", "density", {"Rden": 1, "MCnc": 0.8}),
     )
 )
-_RATIOS = {"MRto": 1.0, "Ratio": 1.0, "SRto": 0.9, "RelTime": 0.9, "ACnc": 0.75, "RelACnc": 0.7, "NRto": 0.8, "CRto": 0.8}
-_NO_UNIT = {"Ratio": 0.9, "LsCnc": 0.9, "Rden": 0.9, "RelTime": 0.9, "Titr": 0.7, "MRto": 0.7, "PrThr": 0.7, "Score": 0.7}
+_RATIOS = {
+    "MRto": 1.0,
+    "Ratio": 1.0,
+    "SRto": 0.9,
+    "RelTime": 0.9,
+    "ACnc": 0.75,
+    "RelACnc": 0.7,
+    "NRto": 0.8,
+    "CRto": 0.8,
+}
+_NO_UNIT = {
+    "Ratio": 0.9,
+    "LsCnc": 0.9,
+    "Rden": 0.9,
+    "RelTime": 0.9,
+    "Titr": 0.7,
+    "MRto": 0.7,
+    "PrThr": 0.7,
+    "Score": 0.7,
+}
 _FRACTIONS = {
-    "NFr": 1.0, "MFr": 1.0, "VFr": 1.0, "SFr": 1.0, "CFr": 1.0, "RelACnc": 1.0, "RelTime": 0.9, "AFr": 1.0, "NRto": 0.6,
+    "NFr": 1.0, "MFr": 1.0, "MFr.DF": 1.0, "VFr": 1.0, "SFr": 1.0, "CFr": 1.0, "RelACnc": 1.0, "RelTime": 0.9, "AFr": 1.0, "NRto": 0.6,
     "Ratio": 0.55, "MRto": 0.5, "SRto": 0.4, "Prctl": 0.3, "ACnc": 0.5, "MCnt": 0.4, "CCnc": 0.15, "MCnc": 0.1,
 }  # fmt: skip
 
@@ -90,8 +116,13 @@ def read_unit(unit: str) -> UnitEvidence | None:
     for pattern, kind, properties in _EXACT:
         if pattern.match(text):
             return UnitEvidence(kind, dict(properties))
-    if re.match(r"^(?:rapport|ratio|index|indice|\{?index.*|\{?ratio\}?|s/co|signal.*|u\.?index|ir|coi|sans.*|1|fraction)$", text):
-        return UnitEvidence("ratio or index", _RATIOS | ({"LsCnc": 0.8, "Rden": 0.9} if text.startswith("sans") else {}))
+    if re.match(
+        r"^(?:rapport|ratio|index|indice|\{?index.*|\{?ratio\}?|s/co|signal.*|u\.?index|ir|coi|sans.*|1|fraction)$",
+        text,
+    ):
+        return UnitEvidence(
+            "ratio or index", _RATIOS | ({"LsCnc": 0.8, "Rden": 0.9} if text.startswith("sans") else {})
+        )
     return _quotient(text)
 
 
@@ -194,9 +225,13 @@ def _relative(top: str, below: str) -> UnitEvidence | None:
     amount = bool(_MOLE.match(below.split()[0])) if below else False
     mass = bool(_MASS.match(below.split()[0])) if below else False
     if top == "mass" and mass:
-        return UnitEvidence("mass per mass", {"MRto": 1, "MCnt": 0.9, "Ratio": 0.7, "MFr": 0.5}, denominator=denominator)
+        return UnitEvidence(
+            "mass per mass", {"MRto": 1, "MCnt": 0.9, "Ratio": 0.7, "MFr": 0.5}, denominator=denominator
+        )
     if top == "amount" and amount:
-        return UnitEvidence("amount per amount", {"SRto": 1, "Ratio": 0.7, "MFr": 0.5, "SFr": 0.8}, denominator=denominator)
+        return UnitEvidence(
+            "amount per amount", {"SRto": 1, "Ratio": 0.7, "MFr": 0.5, "SFr": 0.8}, denominator=denominator
+        )
     if top in ("mass", "amount") and (mass or amount):
         fits = {"Ratio": 1, "MRto": 0.75, "SRto": 0.7, "SCnt": 0.9, "MCnt": 0.6, "MFr": 0.3}
         return UnitEvidence("mass against amount", fits, denominator=denominator)

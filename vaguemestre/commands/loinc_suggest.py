@@ -63,7 +63,9 @@ def _show(found: Sequence[Suggestion], labels: dict[int, str], names: dict[str, 
     table = Table(*columns, title="Propositions LOINC (LOINC candidates)", caption=_caption(found))
     for number, suggestion in enumerate(found):
         sure = f"{suggestion.confidence:.0%}"
-        state = f"[green]proposé {sure}[/green]" if suggestion.decision == "propose" else f"[yellow]à voir {sure}[/yellow]"
+        state = (
+            f"[green]proposé {sure}[/green]" if suggestion.decision == "propose" else f"[yellow]à voir {sure}[/yellow]"
+        )
         for rank, candidate in enumerate(suggestion.candidates):
             first = (suggestion.local_code, f"{labels[number]}\n{state}") if not rank else ("", "")
             why = _why(candidate.reasons) if not rank else ""
