@@ -203,7 +203,8 @@ def options(path: str) -> Iterator[tuple[str, str, ParameterInfo, Any, Any]]:
         kind, *extras = get_args(hints[name]) if get_origin(hints[name]) is Annotated else (hints[name],)
         info = next(one for one in extras if isinstance(one, ParameterInfo))
         plain = name.strip("_").replace("_", "-")
-        written = next((one for one in info.param_decls or () if one.startswith("--")), f"--{plain}")
+        names = [info.default, *(info.param_decls or ())]  # in Annotated[…], typer's first name is its "default"
+        written = next((one for one in names if isinstance(one, str) and one.startswith("--")), f"--{plain}")
         yield (plain.upper() if isinstance(info, ArgumentInfo) else written), plain, info, kind, parameter.default
 
 
