@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from channels.errors import Level
 from channels.fields import Address, Seconds, Settings, SizeBytes, TlsClient, TlsServer, one_or_more
+from channels.registry import suggestion
 from transforms.tolerance import rule_names
 
 
@@ -33,7 +34,7 @@ def _levels(value: dict[str, Level]) -> dict[str, Level]:
     known = rule_names()
     for name in value:
         if name not in known:
-            raise ValueError(f"no rule is called {name!r}; they are {', '.join(sorted(known))}")
+            raise ValueError(f"no rule is called {name!r}{suggestion(name, known)}")
     return value
 
 
