@@ -1,17 +1,20 @@
-"""How often the assistant is right, and whether its confidence means what it says: ``python -m bench.loinc [--part dev]``.
+"""How often the assistant is right, and whether its confidence is true: ``python -m bench.loinc [--part dev]``.
 
 Label sets, built apart from the lexicon:
 
-- ``official``: the official French labels that ship, their component as the label. The assistant learns such labels from a
-  table; here it runs without any (``honest``) and, to show what leakage would be worth, with them (``leaking``).
-- ``french``: a catalogue as French laboratories write it; ``longtail``: labels for codes drawn at random from the table.
+- ``official``: the official French labels that ship, their component as the label. The assistant learns such labels
+  from a table; here it runs without any (``honest``) and, to show what leakage would be worth, with them (``leaking``).
+- ``french``: a catalogue as French laboratories write it; ``longtail``: labels for codes drawn at random from the
+  table.
 - ``fresh``: as ``longtail``, another draw, in another manner;
-- ``degraded``: the first two again, in capitals without accents, cut at 20 characters, abbreviated or misspelt, without technique.
+- ``degraded``: the first two again, in capitals without accents, cut at 20 characters, abbreviated or misspelt,
+  without technique.
 - ``poorer``: ``french`` and ``longtail`` by an assistant without a third of its lexicon, drawn at random;
-- ``english``: items of English-speaking hospitals, without units; ``short``: long common names made into such items by rule.
+- ``english``: items of English-speaking hospitals, without units; ``short``: long common names made into such items
+  by rule.
 
-A code is in the part ``test`` when the checksum of its digits is odd, whatever the set; only ``dev`` was looked at while
-the weights and the confidence were set. Each family is run beside a ranking by shared words.
+A code is in the part ``test`` when the checksum of its digits is odd, whatever the set; only ``dev`` was looked at
+while the weights and the confidence were set. Each family is run beside a ranking by shared words.
 """
 
 from __future__ import annotations
@@ -55,7 +58,7 @@ class Result(NamedTuple):
     """How one family went. answers: (confidence, right) of each line, for the curve."""
 
     family: str
-    count: int
+    lines: int
     top1: float
     top5: float
     base1: float
@@ -270,7 +273,8 @@ def failures(questions: Sequence[Question], assistant: Assistant) -> Iterator[st
         place = ranked.index(question.code) + 1 if question.code in ranked else "-"
         got, wanted = (assistant.terms.get(code) for code in (ranked[0] if ranked else "", question.code))
         line = "|".join(question.analysis[1:])
-        yield f"{line}  [{place}] {suggestion.confidence:.2f}\n    got  {got and got.name}\n    want {question.code} {wanted and wanted.name}"
+        names = f"    got  {got and got.name}\n    want {question.code} {wanted and wanted.name}"
+        yield f"{line}  [{place}] {suggestion.confidence:.2f}\n{names}"
 
 
 def _curve(results: Sequence[Result]) -> Table:
@@ -317,8 +321,8 @@ def _table(results: Sequence[Result], part: str) -> Table:
     for one in results:
         goal = GOALS.get(one.family.split()[0])
         shares = (one.top1, one.top5, one.base1, one.base5, one.coverage, one.proposed, one.precision)
-        speed = f"{1000 * one.seconds / max(one.count, 1):.1f}"
-        table.add_row(one.family, str(one.count), *(f"{share:.3f}" for share in shares), speed, str(goal or ""))
+        speed = f"{1000 * one.seconds / max(one.lines, 1):.1f}"
+        table.add_row(one.family, str(one.lines), *(f"{share:.3f}" for share in shares), speed, str(goal or ""))
     return table
 
 

@@ -1,11 +1,12 @@
 """Fit the confidence on the part ``dev``: ``python -m bench.loinc_fit [--write]``.
 
-A logistic regression on what is known of each first candidate, each weight with the sign that it must have. A line counts
-three times: with the whole lexicon, and twice with a third of it taken away, because a real catalogue has words that the
-lexicon has not. It is fitted on half of the lines and checked on the other half, then fitted on all. ``test`` is not read.
+A logistic regression on what is known of each first candidate, each weight with the sign that it must have. A line
+counts three times: with the whole lexicon, and twice with a third of it taken away, because a real catalogue has
+words that the lexicon has not. It is fitted on half of the lines and checked on the other half, then fitted on all.
+``test`` is not read.
 
-The weights of the ranking are set by hand (``rank.WEIGHTS``): fitted ones (conditional logit) were not better on held out
-lines, 0.867 and 0.867 right.
+The weights of the ranking are set by hand (``rank.WEIGHTS``): fitted ones (conditional logit) were not better on
+held out lines, 0.867 and 0.867 right.
 """
 
 from __future__ import annotations

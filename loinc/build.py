@@ -1,8 +1,8 @@
 """Rebuild the files of ``loinc/data`` that come from public terminology.
 
 ``python -m loinc.build FOLDER`` reads, in FOLDER: ``loinc/loinc-lab-subset.csv``, ``loinc/loinc-fr-labels.csv``,
-``nabm/nabm-labels.csv`` and ``nabm/nabm-loinc.csv``. The other files of ``data`` (lexicon, specimens, usual tests, weights)
-are our own work and are edited by hand.
+``nabm/nabm-labels.csv`` and ``nabm/nabm-loinc.csv``. The other files of ``data`` (lexicon, specimens, usual tests,
+weights) are our own work and are edited by hand.
 """
 
 from __future__ import annotations

@@ -106,8 +106,8 @@ def _term(code: str, row: Mapping[str, str]) -> Term:
 def read_value_set(path: Path) -> Iterator[FrenchTerm]:
     """The rows of the French value set, an XLSX workbook or a CSV file (``;``).
 
-    The sheet is the one whose name has ``Jeu``; columns are found by their heading, and by their published order when the
-    headings are others. Rows without a valid code are left out: titles, notes.
+    The sheet is the one whose name has ``Jeu``; columns are found by their heading, and by their published order
+    when the headings are others. Rows without a valid code are left out: titles, notes.
 
     Raises OSError; ChannelFileError when the file has no such sheet or no row with a code.
     """
@@ -121,7 +121,7 @@ def read_value_set(path: Path) -> Iterator[FrenchTerm]:
 
 
 def read_alignment(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Act, its label and a LOINC code, for each row of the sheet whose name has ``NABM``; none when there is no such sheet."""
+    """Act, its label and a LOINC code: the rows of the sheet whose name has ``NABM``; none without such a sheet."""
     if path.suffix.lower() != ".xlsx":
         return
     with Workbook(path) as book:

@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from lxml import etree
 
@@ -25,7 +25,7 @@ class Workbook:
     """An XLSX file; use it as a context manager."""
 
     def __init__(self, path: Path) -> None:
-        """path: the file. Raises OSError; ChannelFileError when it is no XLSX workbook, or larger than 1 GB unpacked."""
+        """path: the file. Raises OSError; ChannelFileError when it is no XLSX workbook, or over 1 GB unpacked."""
         self._name = path.name
         try:
             self._archive = zipfile.ZipFile(path)
@@ -36,7 +36,7 @@ class Workbook:
         except (zipfile.BadZipFile, KeyError, etree.XMLSyntaxError) as error:
             raise ChannelFileError(self._name, 0, 0, f"not an XLSX workbook ({type(error).__name__})") from error
 
-    def __enter__(self) -> Workbook:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,8 +105,9 @@ def _elements(stream: IO[bytes], tag: str) -> Iterator[etree._Element]:
     for _, element in etree.iterparse(stream, tag=f"{_MAIN}{tag}", resolve_entities=False, no_network=True):
         yield element
         element.clear()
-        while element.getprevious() is not None:
-            del element.getparent()[0]
+        parent = element.getparent()
+        while parent is not None and element.getprevious() is not None:
+            del parent[0]
 
 
 def _column(reference: str, default: int) -> int:

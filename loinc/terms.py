@@ -1,8 +1,9 @@
 """The LOINC terms the product knows: the laboratory subset that ships, or a site's own release.
 
-Compact form of a table (what ships in ``data/terms.csv``, and what an import of a release writes): UTF-8, ``;``, one term a
-line, columns ``code;name;units`` and, when the release gives them, ``component;property;time;system;scale;method;status;
-order;rank;french``. A table without axes has them read from the names (``loinc.names``).
+Compact form of a table (what ships in ``data/terms.csv``, and what an import of a release writes): UTF-8, ``;``, one
+term a line, columns ``code;name;units`` and, when the release gives them,
+``component;property;time;system;scale;method;status; order;rank;french``. A table without axes has them read from
+the names (``loinc.names``).
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ _COLUMNS = ("code", "name", "units", *AXES, "challenge", "status", "order", "ran
 class Term(NamedTuple):
     """One LOINC term.
 
-    units: example UCUM units. challenge: what follows ``--`` in the name. status: ACTIVE, TRIAL, DISCOURAGED or DEPRECATED.
-    order: Order, Observation, Both, or ``""`` when the table does not say. rank: COMMON_TEST_RANK, 0 when unknown.
-    french: a French label of LOINC or of the national value set, ``""`` when the table has none.
+    units: example UCUM units. challenge: what follows ``--`` in the name. status: ACTIVE, TRIAL, DISCOURAGED or
+    DEPRECATED. order: Order, Observation, Both, or ``""`` when the table does not say. rank: COMMON_TEST_RANK, 0
+    when unknown. french: a French label of LOINC or of the national value set, ``""`` when the table has none.
     """
 
     code: str
@@ -116,17 +117,19 @@ def read_terms(stream: TextIO, name: str) -> Iterator[Term]:
 
 def _term(code: str, row: dict[str, str]) -> Term:
     units = tuple(filter(None, (row.get("units") or "").split("|")))
+    told = {
+        "units": units,
+        "order": row.get("order") or "",
+        "rank": int(row.get("rank") or "0"),
+        "french": row.get("french") or "",
+    }
     if row.get("component"):
-        axes = [row.get(axis) or "" for axis in AXES]
-        challenge, status = row.get("challenge") or "", row.get("status") or "ACTIVE"
-    else:
-        read = read_name(row["name"], units)
-        axes, challenge = list(read[:6]), read.challenge
-        status = row.get("status") or ("DEPRECATED" if read.deprecated else "ACTIVE")
-    rank = row.get("rank") or "0"
-    return Term(
-        code, row["name"], *axes, challenge, units, status, row.get("order") or "", int(rank), row.get("french") or ""
-    )
+        axes = {axis: row.get(axis) or "" for axis in (*AXES, "challenge")}
+        return Term(code=code, name=row["name"], status=row.get("status") or "ACTIVE", **axes, **told)  # type: ignore[arg-type]  # columns by name
+    read = read_name(row["name"], units)._asdict()
+    status = row.get("status") or ("DEPRECATED" if read.pop("deprecated") else "ACTIVE")
+    read.pop("deprecated", None)
+    return Term(code=code, name=row["name"], status=status, **read, **told)  # type: ignore[arg-type]  # columns by name
 
 
 def write_terms(terms: Iterable[Term], stream: TextIO) -> int:

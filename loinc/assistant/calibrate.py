@@ -33,9 +33,9 @@ SIGNS = (
     "twin",
 )
 """constant: 1. lead: score over the second, at most 4. share: of the belief. component, understood: 0 to 1, squared.
-unknown_words: whether more than three letters were not understood. unit_told, specimen_told: whether the line has one that says something.
-property_fit, system_fit: 0 down to -1. usual: weight of the term, 0 to 3. method_open: the first two differ only by method.
-twin: the second has the same component, property and system."""
+unknown_words: whether more than three letters were not understood. unit_told, specimen_told: whether the line has
+one that says something. property_fit, system_fit: 0 down to -1. usual: weight of the term, 0 to 3. method_open: the
+first two differ only by method. twin: the second has the same component, property and system."""
 
 
 def sign(ranked: Ranked) -> tuple[float, ...]:

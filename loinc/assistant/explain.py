@@ -97,6 +97,6 @@ def _method(scored: Scored, evidence: Evidence, values: dict[str, float]) -> str
         return f"matched: {name}, from {', '.join(technique.kinds)}"
     if technique and scored.term.method:
         return f"contradicted: {name}; the line says {', '.join(technique.kinds)}"
-    if technique and technique.pattern:
-        return f"missing: {name}; the line says {', '.join(technique.kinds)}"
+    if technique:
+        return f"inferred: {name}, which covers {', '.join(technique.kinds)}"
     return f"usual: {name}" if not scored.term.method else f"usual: {name}, no technique to tell"

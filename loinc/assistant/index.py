@@ -119,7 +119,8 @@ class Index:
     def matches(self, above: Mapping[str, float], below: frozenset[str], unknown: float) -> list[Match]:
         """The components that match best.
 
-        above: words of the reading -> confidence. below: words after ``/``. unknown: weight of the words not understood.
+        above: words of the reading -> confidence. below: words after ``/``. unknown: weight of the words not
+        understood.
         """
         shared: dict[int, float] = defaultdict(float)
         rare = [word for word in above if self.frequency.get(word, 0) <= _COMMON] or list(above)

@@ -29,7 +29,10 @@ class Lexicon:
     """The phrases of ``data/lexicon.csv``."""
 
     def __init__(self, senses: Mapping[tuple[str, ...], Sequence[Sense]], stems: Mapping[str, str]) -> None:
-        """senses: words of a phrase -> its meanings, the likeliest first; stems: of -émie, -urie, -rachie -> component."""
+        """senses: words of a phrase -> its meanings, the likeliest first.
+
+        stems: of -émie, -urie, -rachie -> component.
+        """
         self.senses = {key: list(found) for key, found in senses.items()}
         self.stems = dict(stems)
         self._any_order = {

@@ -8,30 +8,50 @@ from functools import lru_cache
 
 __all__ = ["STOP_WORDS", "fold", "singular", "words"]
 
-_GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "κ": "kappa", "λ": "lambda", "µ": "u", "μ": "u"}
+_GREEK = {
+    "\N{GREEK SMALL LETTER ALPHA}": " alpha ",
+    "\N{GREEK SMALL LETTER BETA}": " beta ",
+    "\N{GREEK SMALL LETTER GAMMA}": " gamma ",
+    "\N{GREEK SMALL LETTER DELTA}": " delta ",
+    "\N{GREEK SMALL LETTER KAPPA}": " kappa ",
+    "\N{GREEK SMALL LETTER LAMDA}": " lambda ",
+    "\N{GREEK SMALL LETTER MU}": "u",
+    "\N{MICRO SIGN}": "u",
+    "ß": " beta ",
+}
 _SPELLINGS = str.maketrans(
-    {
-        **{letter: f" {name} " for letter, name in _GREEK.items() if name != "u"},
-        "µ": "u",
-        "μ": "u",
-        "œ": "oe",
-        "Œ": "OE",
-        "æ": "ae",
-        "ß": " beta ",
-        "‐": "-",
-        "‑": "-",
-        "–": "-",
-        "—": "-",
-        "’": "'",
-        "`": "'",
-    }
+    _GREEK
+    | {"œ": "oe", "Œ": "OE", "æ": "ae"}
+    | {"\N{HYPHEN}": "-", "\N{NON-BREAKING HYPHEN}": "-", "\N{EN DASH}": "-", "\N{EM DASH}": "-"}
+    | {"\N{RIGHT SINGLE QUOTATION MARK}": "'", "`": "'"}
 )
 _ELISION = re.compile(r"\b(?:d|l|qu|s|n)'(?=[a-z])")
 _GRAVE = re.compile(r"(?<!\w)à(?!\w)|(?<!\w)À(?!\w)")
 _DOTTED = re.compile(r"\b(?:[a-z]\.){2,}(?:[a-z]\b)?")
 _WORD = re.compile(r"[a-z]+|\d+(?:[.,]\d+)?|[/%]")
 STOP_WORDS = frozenset(
-    "de du des la le les un une et en au aux dans par sur pour avec of in the and by with for ou or to on chez apres est".split()
+    (
+        *(
+            "de",
+            "du",
+            "des",
+            "la",
+            "le",
+            "les",
+            "un",
+            "une",
+            "et",
+            "en",
+            "au",
+            "aux",
+            "dans",
+            "par",
+            "sur",
+            "pour",
+            "avec",
+        ),
+        *("ou", "chez", "apres", "est", "of", "in", "the", "and", "by", "with", "for", "or", "to", "on"),
+    )
 )
 
 

@@ -89,9 +89,8 @@ def learned(lexicon: Lexicon, terms: Terms) -> Lexicon:
     """The lexicon, and what the French labels of the table call each component."""
     added: dict[tuple[str, ...], set[str]] = {}
     for term in terms:
-        if term.french:
-            if key := french_words(term):
-                added.setdefault(key, set()).add(term.component)
+        if key := french_words(term):
+            added.setdefault(key, set()).add(term.component)
     return lexicon.with_phrases({key: [Sense(one) for one in sorted(found)] for key, found in added.items()})
 
 

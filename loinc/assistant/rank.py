@@ -69,10 +69,10 @@ WEIGHTS: Mapping[str, float] = {
 """One weight a feature; see ``bench/loinc.py`` for how they were chosen."""
 
 _PRIOR = {
-    "MCnc": 0.0, "SCnc": 0.0, "NCnc": -0.1, "CCnc": 0.0, "ACnc": -0.3, "PrThr": -0.4, "NFr": -0.2, "MFr": -0.5, "VFr": -0.2,
-    "Prid": -0.5, "Type": -0.5, "Time": -0.1, "RelTime": -0.1, "LsCnc": 0.0, "PPres": -0.1, "EntVol": 0.0, "EntMass": 0.0,
-    "Titr": -0.9, "Ratio": -0.5, "Naric": -0.9, "Susc": -0.8, "Osmol": 0.0, "Vel": 0.0, "Rden": 0.0, "RelACnc": -0.6,
-    "ArVRat": -0.2, "VRat": -0.3, "Vol": -0.2, "Temp": 0.0, "Imp": -1.0, "": -0.5,
+    "MCnc": 0.0, "SCnc": 0.0, "NCnc": -0.1, "CCnc": 0.0, "ACnc": -0.3, "PrThr": -0.4, "NFr": -0.2, "MFr": -0.5,
+    "VFr": -0.2, "Prid": -0.5, "Type": -0.5, "Time": -0.1, "RelTime": -0.1, "LsCnc": 0.0, "PPres": -0.1, "EntVol": 0.0,
+    "EntMass": 0.0, "Titr": -0.9, "Ratio": -0.5, "Naric": -0.9, "Susc": -0.8, "Osmol": 0.0, "Vel": 0.0, "Rden": 0.0,
+    "RelACnc": -0.6, "ArVRat": -0.2, "VRat": -0.3, "Vol": -0.2, "Temp": 0.0, "Imp": -1.0, "": -0.5,
 }  # fmt: skip
 _HINTED = {
     "ratio": {"Ratio", "MRto", "SRto", "RelTime", "NRto", "CRto", "MFr", "RelACnc", "TRto"},
@@ -145,7 +145,10 @@ class Ranker:
     """Scores terms."""
 
     def __init__(self, usual: Mapping[str, float], acts: frozenset[str], french: Mapping[str, tuple[str, ...]]) -> None:
-        """usual: code -> weight; acts: codes of the French nomenclature; french: code -> words of its French component."""
+        """usual: code -> weight; acts: codes of the French nomenclature.
+
+        french: code -> words of the component in its French label.
+        """
         self._usual, self._acts, self._french = usual, acts, french
         self.weights = tuple(WEIGHTS[name] for name in FEATURES)
 
@@ -283,7 +286,7 @@ def _against(term: Term, match: Match, evidence: Evidence) -> float:
     if wanted == "creatinine":
         return 0.0 if kind == "creatinine" else -1.2
     if not kind:
-        return -0.25 if unit and unit.kind == "percentage" and term.property not in ("VFr",) else 0.0
+        return -0.25 if unit and unit.kind == "percentage" and term.property != "VFr" else 0.0
     percentage = unit is not None and unit.kind in ("percentage", "ratio or index", "volume per volume")
     if kind in ("hundred", "total", "normal"):
         return 0.0 if percentage else -0.05 if kind == "hundred" else -0.5

@@ -18,8 +18,9 @@ _NEAR: Mapping[str, Mapping[str, float]] = {
     "Plas": {"Ser/Plas": 0.97, "PPP": 0.85, "Ser/Plas/Bld": 0.8, "Ser": 0.6, "Bld": 0.5},
     "PPP": {"Plas": 0.8, "Ser/Plas": 0.6, "Bld": 0.4, "PRP": 0.4},
     "Bld": {
-        "Ser/Plas": 0.82, "Ser": 0.8, "PPP": 0.84, "Plas": 0.75, "RBC": 0.85, "Ser/Plas/Bld": 0.85, "BldV": 0.7, "Bld/Tiss": 0.85,
-        "BldA": 0.6, "WBC": 0.7, "PRP": 0.6, "BldC": 0.5, "Platelets": 0.6, "Retic": 0.7, "Bld/Mar": 0.6, "Ser/Plas+Urine": 0.4,
+        "Ser/Plas": 0.82, "Ser": 0.8, "PPP": 0.84, "Plas": 0.75, "RBC": 0.85, "Ser/Plas/Bld": 0.85, "BldV": 0.7,
+        "Bld/Tiss": 0.85, "BldA": 0.6, "WBC": 0.7, "PRP": 0.6, "BldC": 0.5, "Platelets": 0.6, "Retic": 0.7,
+        "Bld/Mar": 0.6, "Ser/Plas+Urine": 0.4,
     },
     "BldA": {"Bld": 0.6},
     "BldV": {"Bld": 0.8, "Ser/Plas": 0.6, "Ser": 0.55, "PPP": 0.6},
@@ -66,9 +67,10 @@ _NEAR: Mapping[str, Mapping[str, float]] = {
 _GENERIC = {"XXX": 0.3, "": 0.45}
 
 USUAL_SYSTEMS: Mapping[str, float] = {
-    "Ser/Plas": 1.0, "Ser": 0.97, "Bld": 0.98, "PPP": 0.97, "RBC": 0.93, "Plas": 0.85, "Ser/Plas/Bld": 0.8, "Bld/Tiss": 0.85,
-    "": 0.85, "Urine": 0.68, "Isolate": 0.6, "XXX": 0.5, "BldA": 0.55, "Stool": 0.5, "Urine sed": 0.6, "Ser/Plas+Urine": 0.6,
-    "CSF": 0.4, "Body fld": 0.4, "Retic": 0.8, "Semen": 0.5, "PRP": 0.5, "BldV": 0.45, "BldC": 0.4, "Bone mar": 0.3,
+    "Ser/Plas": 1.0, "Ser": 0.97, "Bld": 0.98, "PPP": 0.97, "RBC": 0.93, "Plas": 0.85, "Ser/Plas/Bld": 0.8,
+    "Bld/Tiss": 0.85, "": 0.85, "Urine": 0.68, "Isolate": 0.6, "XXX": 0.5, "BldA": 0.55, "Stool": 0.5, "Urine sed": 0.6,
+    "Ser/Plas+Urine": 0.6, "CSF": 0.4, "Body fld": 0.4, "Retic": 0.8, "Semen": 0.5, "PRP": 0.5, "BldV": 0.45, "BldC":
+    0.4, "Bone mar": 0.3,
 }  # fmt: skip
 """How usual each SYSTEM is when nothing tells the specimen; 0.2 for the others."""
 
@@ -94,7 +96,7 @@ def fits_of_system(system: str) -> dict[str, float]:
 
 @lru_cache(maxsize=4096)
 def fits_of_specimen(text: str) -> tuple[dict[str, float], str]:
-    """How well each SYSTEM fits the specimen as it is written, and the SYSTEM read; ``({}, "")`` when it says nothing."""
+    """How well each SYSTEM fits the specimen as written, and the SYSTEM read; ``({}, "")`` when it says nothing."""
     key = words(text)
     phrases = specimen_phrases()
     if key in phrases:

@@ -105,7 +105,8 @@ class Speller:
 
     def _completed(self, word: str) -> list[tuple[str, float]]:
         """Known words that begin with it: labels are cut and abbreviated."""
-        at, found = bisect_left(self._sorted, word), []
+        found: list[tuple[str, float]] = []
+        at = bisect_left(self._sorted, word)
         while at < len(self._sorted) and self._sorted[at].startswith(word) and len(found) < 40:
             known = self._sorted[at]
             found.append((known, 0.62 + 0.3 * len(word) / len(known)))
@@ -134,7 +135,8 @@ class Speller:
         """Known words whose letters it has in order, first letter and consonants first: ``plq``, ``hmtcrt``."""
         if not 3 <= len(word) <= 6 or re.search(r"[aeiou]", word[1:]):
             return []
-        at, found = bisect_left(self._sorted, word[0]), []
+        found: list[tuple[str, float]] = []
+        at = bisect_left(self._sorted, word[0])
         while at < len(self._sorted) and self._sorted[at][0] == word[0]:
             known = self._sorted[at]
             at += 1

@@ -31,7 +31,10 @@ class Candidate(NamedTuple):
 
 
 class Suggestion(NamedTuple):
-    """What is proposed for one line. confidence: how likely the first candidate is right. decision: propose or abstain."""
+    """What is proposed for one line.
+
+    confidence: how likely the first candidate is right. decision: propose or abstain.
+    """
 
     local_code: str
     candidates: list[Candidate]
@@ -81,7 +84,10 @@ class Assistant:
         return Ranked(ranked, owner)
 
     def suggest(self, analyses: Sequence[Analysis], top: int = 5) -> Iterator[Suggestion]:
-        """One suggestion a line, in order. The lines together tell the language and whether an empty unit means something."""
+        """One suggestion a line, in order.
+
+        The lines together tell the language, and whether an empty unit means something.
+        """
         french, unitless = habits(analyses)
         for analysis in analyses:
             own = is_french(analysis.label, analysis.specimen)

@@ -24,7 +24,8 @@ def read_analyses(body: bytes, name: str) -> list[Analysis]:
     """The lines of a CSV file.
 
     body: UTF-8 (with or without BOM) or Windows-1252; ``,``, ``;`` or tab. The header names the columns ``local_code``,
-    ``label``, ``specimen``, ``unit``, ``technique``, or their French names; others are ignored; only ``label`` must be there.
+    ``label``, ``specimen``, ``unit``, ``technique``, or their French names; others are ignored; only ``label`` must
+    be there.
 
     Raises ChannelFileError when the header has no label.
     """

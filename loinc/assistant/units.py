@@ -41,37 +41,39 @@ _CELLS = re.compile(
     r"spz|spermatozoides?|#|geq|genomes?|eq)[})]?)$"
 )
 _HOURS = re.compile(r"^\(?(\d+)?\.?\s?(h|hr|heures?|j|jours?|d|day|24h)\)?$")
-_EXACT: tuple[tuple[re.Pattern[str], str, dict[str, float]], ...] = tuple(
-    (re.compile(pattern), kind, properties)
-    for pattern, kind, properties in (
-        (r"^f(?:l|emtolitres?)$|^u(?:m)?3$|^um\^3$", "volume of one cell", {"EntVol": 1, "EntMeanVol": 1, "Vol": 0.2}),
-        (r"^(?:s(?:ec(?:ondes?)?)?|min(?:utes?)?|mn|ms)\.?$", "time", {"Time": 1, "RelTime": 0.1}),
-        (r"^h(?:eures?)?$", "time", {"Time": 1}),
-        (r"^mm(?:\s?/\s?(?:1?\s?h)|\s?1ere heure|\s?\(1h\))$|^mm h$", "length per hour", {"Vel": 1, "Len": 0.7}),
-        (r"^mm\s?\(?\[?hg\]?\)?$|^k?pa$|^mm\[hg\]$|^torr$", "pressure", {"PPres": 1, "Pres": 0.8}),
-        (r"^m?osmo?l?e?s?/(?:kg.*|l)$", "osmolality", {"Osmol": 1, "Osmol.": 0.8}),
-        (r"^\[?ph\]?$|^unites? (?:de )?ph$|^u\.? ?ph$|^units$", "pH", {"LsCnc": 1, "Rden": 0.3}),
-        (r"^(?:°\s?c|cel|deg c|degres?)$", "temperature", {"Temp": 1}),
-        (r"^mom$|^\{m\.o\.m\}$", "multiple of the median", {"MoM": 1}),
-        (r"^(?:ds|sd|z-?score|\{zscore\})$", "standard deviations", {"ZScore": 1}),
-        (r"^\{?score\}?$|^points?$", "score", {"Score": 1, "Ratio": 0.3}),
-        (r"^\{?inr\}?$", "relative time", {"RelTime": 1, "Ratio": 0.3}),
-        (r"^(?:\{?tit(?:re|er)\}?|dilutions?|1/|1:|inverse.*)$", "titre", {"Titr": 1}),
-        (
-            r"^(?:ml|m l|cc|l)/?s?(?:/|\s)?(?:min|mn|s)\s?/?\s?(?:par )?\(?\{?1[.,_]73.*$",
-            "clearance per area",
-            {"ArVRat": 1, "VRat": 0.75},
-        ),
-        (r"^(?:ml|l)/(?:min|mn|s|h)$", "volume rate", {"VRat": 1, "ArVRat": 0.4}),
-        (r"^(?:m|c|d)?l$", "volume", {"Vol": 1}),
-        (r"^(?:c|m|u)?m$|^cm$", "length", {"Len": 1}),
-        (r"^pg(?:/(?:cell(?:ule)?|gr|hematie|erythrocyte)s?)?$", "mass of one cell", {"EntMass": 1, "Mass": 0.3}),
-        (r"^fmol(?:/cell)?$", "amount in one cell", {"EntSub": 1, "Sub": 0.3}),
-        (r"^(?:k|m)?g$", "mass", {"Mass": 1, "MCnt": 0.2}),
-        (r"^(?:do|od|densite optique)$", "optical density", {"ACnc": 0.9, "Ratio": 0.6, "PrThr": 0.3}),
-        (r"^cp$|^mpa\.?s$", "viscosity", {"Visc": 1}),
-        (r"^kg/l$|^g/(?:ml|cm3)$", "density", {"Rden": 1, "MCnc": 0.8}),
-    )
+_Fits = dict[str, float]
+_TABLE: tuple[tuple[str, str, _Fits], ...] = (
+    (r"^f(?:l|emtolitres?)$|^u(?:m)?3$|^um\^3$", "volume of one cell", {"EntVol": 1, "EntMeanVol": 1, "Vol": 0.2}),
+    (r"^(?:s(?:ec(?:ondes?)?)?|min(?:utes?)?|mn|ms)\.?$", "time", {"Time": 1, "RelTime": 0.1}),
+    (r"^h(?:eures?)?$", "time", {"Time": 1}),
+    (r"^mm(?:\s?/\s?(?:1?\s?h)|\s?1ere heure|\s?\(1h\))$|^mm h$", "length per hour", {"Vel": 1, "Len": 0.7}),
+    (r"^mm\s?\(?\[?hg\]?\)?$|^k?pa$|^mm\[hg\]$|^torr$", "pressure", {"PPres": 1, "Pres": 0.8}),
+    (r"^m?osmo?l?e?s?/(?:kg.*|l)$", "osmolality", {"Osmol": 1, "Osmol.": 0.8}),
+    (r"^\[?ph\]?$|^unites? (?:de )?ph$|^u\.? ?ph$|^units$", "pH", {"LsCnc": 1, "Rden": 0.3}),
+    (r"^(?:°\s?c|cel|deg c|degres?)$", "temperature", {"Temp": 1}),
+    (r"^mom$|^\{m\.o\.m\}$", "multiple of the median", {"MoM": 1}),
+    (r"^(?:ds|sd|z-?score|\{zscore\})$", "standard deviations", {"ZScore": 1}),
+    (r"^\{?score\}?$|^points?$", "score", {"Score": 1, "Ratio": 0.3}),
+    (r"^\{?inr\}?$", "relative time", {"RelTime": 1, "Ratio": 0.3}),
+    (r"^(?:\{?tit(?:re|er)\}?|dilutions?|1/|1:|inverse.*)$", "titre", {"Titr": 1}),
+    (
+        r"^(?:ml|m l|cc|l)/?s?(?:/|\s)?(?:min|mn|s)\s?/?\s?(?:par )?\(?\{?1[.,_]73.*$",
+        "clearance per area",
+        {"ArVRat": 1, "VRat": 0.75},
+    ),
+    (r"^(?:ml|l)/(?:min|mn|s|h)$", "volume rate", {"VRat": 1, "ArVRat": 0.4}),
+    (r"^(?:m|c|d)?l$", "volume", {"Vol": 1}),
+    (r"^(?:c|m|u)?m$|^cm$", "length", {"Len": 1}),
+    (r"^pg(?:/(?:cell(?:ule)?|gr|hematie|erythrocyte)s?)?$", "mass of one cell", {"EntMass": 1, "Mass": 0.3}),
+    (r"^fmol(?:/cell)?$", "amount in one cell", {"EntSub": 1, "Sub": 0.3}),
+    (r"^(?:k|m)?g$", "mass", {"Mass": 1, "MCnt": 0.2}),
+    (r"^(?:do|od|densite optique)$", "optical density", {"ACnc": 0.9, "Ratio": 0.6, "PrThr": 0.3}),
+    (r"^cp$|^mpa\.?s$", "viscosity", {"Visc": 1}),
+    (r"^kg/l$|^g/(?:ml|cm3)$", "density", {"Rden": 1, "MCnc": 0.8}),
+)
+_EXACT = tuple((re.compile(pattern), kind, properties) for pattern, kind, properties in _TABLE)
+_RATIO = re.compile(
+    r"^(?:rapport|ratio|index|indice|\{?index.*|\{?ratio\}?|s/co|signal.*|u\.?index|ir|coi|sans.*|1|fraction)$"
 )
 _RATIOS = {
     "MRto": 1.0,
@@ -83,19 +85,10 @@ _RATIOS = {
     "NRto": 0.8,
     "CRto": 0.8,
 }
-_NO_UNIT = {
-    "Ratio": 0.9,
-    "LsCnc": 0.9,
-    "Rden": 0.9,
-    "RelTime": 0.9,
-    "Titr": 0.7,
-    "MRto": 0.7,
-    "PrThr": 0.7,
-    "Score": 0.7,
-}
 _FRACTIONS = {
-    "NFr": 1.0, "MFr": 1.0, "MFr.DF": 1.0, "VFr": 1.0, "SFr": 1.0, "CFr": 1.0, "RelACnc": 1.0, "RelTime": 0.9, "AFr": 1.0, "NRto": 0.6,
-    "Ratio": 0.55, "MRto": 0.5, "SRto": 0.4, "Prctl": 0.3, "ACnc": 0.5, "MCnt": 0.4, "CCnc": 0.15, "MCnc": 0.1,
+    "NFr": 1.0, "MFr": 1.0, "MFr.DF": 1.0, "VFr": 1.0, "SFr": 1.0, "CFr": 1.0, "AFr": 1.0, "RelACnc": 1.0,
+    "RelTime": 0.9, "NRto": 0.6, "Ratio": 0.55, "MRto": 0.5, "SRto": 0.4, "Prctl": 0.3, "ACnc": 0.5,
+    "MCnt": 0.4, "CCnc": 0.15, "MCnc": 0.1,
 }  # fmt: skip
 
 
@@ -109,17 +102,12 @@ def read_unit(unit: str) -> UnitEvidence | None:
     if _GIGA.match(unit):  # cells; in small letters it is a mass
         return _concentration("count")
     text = re.sub(r"\{[a-z0-9_. ]*\}", lambda found: found[0] if found[0] in _KEPT else "", text) or text
-    if text in ("%", "pourcent", "pour cent", "p.100", "p 100", "% ", "%"):
-        return UnitEvidence("percentage", _FRACTIONS)
-    if re.match(r"^(?:%|/ ?100|p\.100|pour cent)", text):
+    if re.match(r"^(?:%|/ ?100|p[. ]100|pour ?cent)", text):
         return UnitEvidence("percentage", _FRACTIONS, denominator=text.lstrip("%/ 0123456789"))
     for pattern, kind, properties in _EXACT:
         if pattern.match(text):
             return UnitEvidence(kind, dict(properties))
-    if re.match(
-        r"^(?:rapport|ratio|index|indice|\{?index.*|\{?ratio\}?|s/co|signal.*|u\.?index|ir|coi|sans.*|1|fraction)$",
-        text,
-    ):
+    if _RATIO.match(text):
         return UnitEvidence(
             "ratio or index", _RATIOS | ({"LsCnc": 0.8, "Rden": 0.9} if text.startswith("sans") else {})
         )
@@ -181,7 +169,7 @@ def _numerator(above: str, below: str) -> str:
     return "count" if re.search(r"\d{1,2}\s?(?:cell|copies|cp|ufc|cfu|ui)?", above) and below.endswith("l") else ""
 
 
-_CONCENTRATIONS = {
+_CONCENTRATIONS: dict[str, _Fits] = {
     "mass": {"MCnc": 1, "MSCnc": 0.7, "MCncDiff": 0.8, "ACnc": 0.3},
     "amount": {"SCnc": 1, "MSCnc": 0.7, "SCncDiff": 0.8},
     "international": {"ACnc": 1, "CCnc": 0.9, "RelACnc": 0.25, "MCnc": 0.05},
@@ -207,7 +195,7 @@ def _concentration(top: str) -> UnitEvidence:
 
 
 def _rate(top: str, hours: re.Match[str]) -> UnitEvidence:
-    rates = {
+    rates: dict[str, _Fits] = {
         "mass": {"MRat": 1},
         "amount": {"SRat": 1},
         "volume": {"Vol": 1, "VRat": 0.9},
@@ -222,8 +210,8 @@ def _rate(top: str, hours: re.Match[str]) -> UnitEvidence:
 
 def _relative(top: str, below: str) -> UnitEvidence | None:
     denominator = "creatinine" if "creat" in below else "hemoglobin" if "hb" in below or "hemo" in below else ""
-    amount = bool(_MOLE.match(below.split()[0])) if below else False
-    mass = bool(_MASS.match(below.split()[0])) if below else False
+    first = below.split(maxsplit=1)[0] if below else ""
+    amount, mass = bool(_MOLE.match(first)), bool(_MASS.match(first))
     if top == "mass" and mass:
         return UnitEvidence(
             "mass per mass", {"MRto": 1, "MCnt": 0.9, "Ratio": 0.7, "MFr": 0.5}, denominator=denominator

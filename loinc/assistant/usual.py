@@ -13,7 +13,10 @@ __all__ = ["act_codes", "usual_weights"]
 
 
 def usual_weights(terms: Terms) -> dict[str, float]:
-    """Code -> 1 (weekly) to 3 (on every report); a code that is missing is rarer. COMMON_TEST_RANK counts when known."""
+    """Code -> 1 (weekly) to 3 (on every report); a code that is missing is rarer.
+
+    COMMON_TEST_RANK counts when the table has it.
+    """
     by_key: dict[tuple[str, str, str, str], list[Term]] = defaultdict(list)
     for term in terms:
         if term.time == "Pt" and not term.challenge:

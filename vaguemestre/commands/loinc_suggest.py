@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from loinc.assistant.suggest import Suggestion, assistant
@@ -26,7 +27,7 @@ _FRENCH = {
     "scale": "échelle",
     "method": "technique",
 }
-_WIDTH = 140
+_WIDTH = 110
 
 
 def suggest(file: Path, top: int, json_: bool) -> None:
@@ -41,7 +42,7 @@ def suggest(file: Path, top: int, json_: bool) -> None:
         for one in found:
             typer.echo(as_json(one))
         return
-    labels = {number: analysis.label for number, analysis in enumerate(analyses)}
+    labels = [analysis.label for analysis in analyses]
     _show(list(found), labels, {term.code: term.name for term in helper.terms})
 
 
@@ -58,33 +59,44 @@ def as_json(suggestion: Suggestion) -> str:
     )
 
 
-def _show(found: Sequence[Suggestion], labels: dict[int, str], names: dict[str, str]) -> None:
-    columns = ("Code", "Libellé", "LOINC", "Nom", "Part", "Pourquoi")
-    table = Table(*columns, title="Propositions LOINC (LOINC candidates)", caption=_caption(found))
-    for number, suggestion in enumerate(found):
+def _show(found: Sequence[Suggestion], labels: Sequence[str], names: Mapping[str, str]) -> None:
+    table = Table(
+        "Code",
+        "Libellé",
+        "LOINC",
+        "Nom",
+        "Part",
+        title="Propositions LOINC (LOINC candidates)",
+        caption=_caption(found),
+    )
+    for suggestion, label in zip(found, labels, strict=True):
         sure = f"{suggestion.confidence:.0%}"
         state = (
             f"[green]proposé {sure}[/green]" if suggestion.decision == "propose" else f"[yellow]à voir {sure}[/yellow]"
         )
         for rank, candidate in enumerate(suggestion.candidates):
-            first = (suggestion.local_code, f"{labels[number]}\n{state}") if not rank else ("", "")
-            why = _why(candidate.reasons) if not rank else ""
-            table.add_row(*first, candidate.loinc, names.get(candidate.loinc, ""), f"{candidate.score:.2f}", why)
+            first = (suggestion.local_code, f"{escape(label)}\n{state}") if not rank else ("", "")
+            name = escape(names.get(candidate.loinc, ""))
+            why = f"\n[dim]{escape(_why(candidate.reasons))}[/dim]" if not rank else ""
+            table.add_row(*first, candidate.loinc, name + why, f"{candidate.score:.2f}")
         if not suggestion.candidates:
-            table.add_row(suggestion.local_code, labels[number], "", "aucun candidat (no candidate)", "", "")
+            table.add_row(suggestion.local_code, escape(label), "", "aucun candidat (no candidate)", "")
         table.add_section()
-    console = Console()
-    console.print(table if console.is_terminal else table, width=max(console.width, _WIDTH))
+    terminal = Console()
+    (terminal if terminal.is_terminal else Console(width=_WIDTH)).print(table)
 
 
-def _why(reasons: dict[str, str]) -> str:
-    lines = []
+def _why(reasons: Mapping[str, str]) -> str:
+    """The reasons on one line; what is only usual is left out."""
+    parts = []
     for axis, reason in reasons.items():
         verdict, _, detail = reason.partition(": ")
-        lines.append(f"{_FRENCH[axis]} {_FRENCH.get(verdict, verdict)} : {detail}")
-    return "\n".join(lines)
+        if verdict != "usual":
+            parts.append(f"{_FRENCH[axis]} : {_FRENCH.get(verdict, verdict)} ({detail})")
+    return " · ".join(parts)
 
 
 def _caption(found: Sequence[Suggestion]) -> str:
     proposed = sum(one.decision == "propose" for one in found)
-    return f"{proposed} lignes proposées sur {len(found)} ({proposed} of {len(found)} lines proposed); rien n'est validé sans relecture"
+    counts = f"{proposed} lignes proposées sur {len(found)} ({proposed} of {len(found)} lines proposed)"
+    return f"{counts} ; rien n'est validé sans relecture"
