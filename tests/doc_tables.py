@@ -191,7 +191,8 @@ def functions(name: str) -> dict[str, Callable[..., Any]]:
     module, _, attribute = COMMANDS[name].target.partition(":")
     target = getattr(importlib.import_module(f"vaguemestre.commands.{module}"), attribute)
     if isinstance(target, Typer):
-        return {f"{name} {one.name}": one.callback for one in target.registered_commands if one.callback}
+        found = [(one.name, one.callback) for one in target.registered_commands if one.callback]
+        return {f"{name} {sub or callback.__name__.replace('_', '-')}": callback for sub, callback in found}
     return {name: target}
 
 
