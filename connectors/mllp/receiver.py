@@ -30,6 +30,10 @@ _LINGER = 10.0
 """Seconds that one who still sends such a message has to read its answer."""
 
 
+def _no_answer(outcome: Outcome) -> None:
+    """For a frame that was cut: its sender waits for no answer to it."""
+
+
 class Receiver(FrameProtocol):
     """Hands each message to the channel; answers leave in the order of the frames."""
 
@@ -223,7 +227,11 @@ class Receiver(FrameProtocol):
         """See ``FrameProtocol``: kept as refused, never answered; its sender sends it again."""
         log.warning("a frame was cut", source=self._source.name, size=len(beginning), **self._attributes)
         if b"MSH" in beginning[:64]:
-            self._refuse(beginning, time.time(), ParseError("the frame was cut", "MSH"), Single(self, 0))
+            # without its control id: the message that is sent again whole is not one that reuses it
+            message = Message(
+                beginning, "hl7v2", self._options.charset, received=time.time(), attributes=self._attributes
+            )
+            self._source.intake.refuse(message, ParseError("the frame was cut", "MSH"), _no_answer)
 
     def too_large(self, beginning: bytes) -> None:
         """See ``FrameProtocol``: its first segments are kept as refused and answered, then the connection is closed."""

@@ -261,6 +261,7 @@ async def test_a_frame_that_is_cut_gets_no_answer(start: Start, intake: ListInta
         await sender.write(b"\x0b" + hl7(3)[:60])
     await intake.until(lambda: len(intake.refused) == 2)
     assert [message.body for message, _ in intake.refused] == [hl7(1)[:60], hl7(3)[:60]]
+    assert [message.control_id for message, _ in intake.refused] == ["", ""], "whole, it will be another message"
     assert intake.bodies == [hl7(2)]
     assert source.kept == 0
 
