@@ -16,7 +16,7 @@ from channels.lanes import Entry, Lanes, Work
 from channels.message import Message
 from channels.model import DestinationModel
 from channels.pipeline import Pipeline
-from channels.ports import Destination, Outcome, Receipt
+from channels.ports import Destination, Receipt
 from channels.statistics import Statistics
 from channels.values import value
 from channels.workers import Workers
@@ -101,8 +101,8 @@ class Route:
         self.model, self.destination = model, destination
         self.lanes = Lanes(self.name, model, journal, waiting)
         self.statistics = Statistics()
-        self.on_end: Callable[[int, Outcome], None] | None = None
-        """With ``ack: delivered``: told how each delivery of this destination ended."""
+        self.on_end: Callable[[int, VaguemestreError | None, bytes], None] | None = None
+        """With ``ack: delivered``: told of each message how its delivery ended, and the answer."""
         self._journal, self._steps = journal, steps
         self._tasks: list[asyncio.Task[None]] = []
         self._withdrawn: set[int] = set()
@@ -213,7 +213,7 @@ class Route:
             refusal: VaguemestreError | None = None
             if state not in ("delivered", "filtered"):
                 refusal = end.error or Refused(end.problem, end.answer)
-            self.on_end(entry.id, Outcome(entry.id, refusal, end.answer, received=entry.received))
+            self.on_end(entry.id, refusal, end.answer)
 
     def _settle(self, number: int, state: State, attempts: int, end: End) -> None:
         now = time.time()

@@ -163,7 +163,7 @@ class ChannelRuntime:
                     take.error = MessageError(REUSED_ID.problem, REUSED_ID.place, REUSED_ID.code)
         for route in self.routes.values():
             if route.full:
-                answer(Outcome(0, QueueFull(f"the queue of {route.name} is full")))
+                answer(Outcome(0, QueueFull(f"the queue of {route.name} is full"), received=message.received))
                 return
         if self.channel.ack.after == "transformed" and take.error is None:
             self.edge.add(take.identity, take.seen)
@@ -262,7 +262,7 @@ class ChannelRuntime:
                 self._write(first)
             else:
                 self.edge.forget(first.identity)
-                first.answer(Outcome(0, first.failure))
+                first.answer(Outcome(0, first.failure, received=first.message.received))
 
     # after the journal
 
@@ -271,7 +271,7 @@ class ChannelRuntime:
         message = take.message
         if error is not None:
             self.edge.forget(take.identity)
-            take.answer(Outcome(0, error))
+            take.answer(Outcome(0, error, received=message.received))
             return
         if take.error is not None:
             take.answer(Outcome(message.id, take.error, received=message.received))
@@ -287,13 +287,13 @@ class ChannelRuntime:
 
     # Acknowledged after the delivery.
 
-    def _delivered(self, number: int, outcome: Outcome) -> None:
+    def _delivered(self, number: int, error: VaguemestreError | None, answer: bytes) -> None:
         """The named destination has answered: so is the sender."""
         waiting = self._unanswered.pop(number, None)
         if waiting is not None:
             take, timer = waiting
             timer.cancel()
-            take.answer(outcome)
+            take.answer(Outcome(number, error, answer, received=take.message.received))
 
     def _too_late(self, take: Taking) -> None:
         """No answer in time: the sender keeps the message, so it is withdrawn here."""
@@ -303,7 +303,7 @@ class ChannelRuntime:
         self.edge.forget(take.identity)
         route = self.routes[self.channel.ack.destination or ""]
         route.withdraw(number)
-        take.answer(Outcome(number, QueueFull(f"{route.name} did not answer in time")))
+        take.answer(Outcome(number, QueueFull(f"{route.name} did not answer in time"), received=take.message.received))
 
     # operators
 
