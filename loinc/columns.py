@@ -25,6 +25,9 @@ FRENCH: Mapping[str, str] = {
     "nabm": "Code NABM",
     "frequency": "Fréquence",
     "active": "Actif",
+    "if_specimen": "Condition milieu",
+    "if_unit": "Condition unité",
+    "if_technique": "Condition technique",
     "loinc": "Code LOINC",
     "loinc_name": "Libellé LOINC",
     "status": "Statut",
@@ -38,7 +41,10 @@ FRENCH: Mapping[str, str] = {
     "evidence": "Justification",
     "comment": "Commentaire",
 }
-"""Field -> title of its column in exports; no two are the same."""
+"""Field -> title of its column in exports; no two are the same.
+
+``specimen``, ``unit`` and ``technique`` describe the analysis; ``if_…`` are the conditions of a row of the transcoding.
+"""
 
 _SYNONYMS: Mapping[str, str] = {
     "local_code": "code|code local|code examen|code test|code labo|code laboratoire|code sgl|code silx|"

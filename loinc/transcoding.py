@@ -22,7 +22,7 @@ FILE = "loinc/transcoding.csv"
 STATUSES = ("proposed", "checked", "refused", "without_loinc")
 RELATIONSHIPS = ("equivalent", "wider", "narrower", "inexact")
 _STATUS_WORDS = {
-    "proposed": "propose|proposition|proposed|a verifier|a valider|a revoir|en attente|draft|new|nouveau",
+    "proposed": "propose|proposition|proposed|a verifier|a valider|a revoir|verifier|valider|revoir|draft|new|nouveau",
     "checked": "checked|verifie|valide|validated|controle|accepte|accepted|ok|oui|v|reviewed|revu|final",
     "refused": "refused|refuse|rejete|rejected|non|ko|faux|incorrect",
     "without_loinc": "without loinc|sans loinc|sans code|pas de loinc|no loinc|none|unmatched|non transcodable|"
@@ -263,8 +263,8 @@ def rows_of(table: Table, chosen: Mapping[str, str] | None = None) -> list[Row]:
         except ValueError as error:
             faults.append(ChannelFileError(table.name, line, 1, str(error)))
             continue
-        if made.identity in found:
-            problem = f"the same decision is already on line {found[made.identity].line}"
+        if made.identity in found and made.cells() != found[made.identity].cells():
+            problem = f"line {found[made.identity].line} says something else of the same analysis and code"
             faults.append(ChannelFileError(table.name, line, 1, problem))
         found.setdefault(made.identity, made)
     if faults:

@@ -1,0 +1,1 @@
+"""The catalogue and its transcoding for others: spreadsheets, and FHIR R4."""
