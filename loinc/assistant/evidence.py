@@ -14,8 +14,8 @@ from loinc.assistant.units import UnitEvidence, read_unit
 __all__ = ["Analysis", "Evidence", "gather", "is_french"]
 
 _FRENCH = re.compile(
-    r"[àâçéèêëîïôûùüœ]|\b(?:sang|serique|urinaire|selles|recherche|taux|temps|numeration|anti|plasma|dosage|libre|totale?s?|anticorps|"
-    r"des|du|de|la|le)\b|(?:emie|urie|ique|eux|aire|cytes|ines?)\b"
+    r"[àâçéèêëîïôûùüœ]|\b(?:sang|serique|urinaire|selles|recherche|taux|temps|numeration|dosage|libre|totales?|totaux|anticorps|"
+    r"des|du|de|la|le)\b|(?:emie|urie|ique|eux|aire|cytes)\b"
 )
 _ENGLISH = re.compile(
     r"\b(?:blood|stool|free|count|urine|fluid|antibod(?:y|ies)|antigen|test|screen|level|ratio|with|cells?|other)\b"
@@ -122,7 +122,7 @@ def _delay(label: str) -> str:
     text = fold(label)
     if found := _POINT.search(text):
         return "baseline" if found[1] == "0" else f"{found[1]} {'hours' if found[2] == 'h' else 'minutes'} post"
-    found = _AFTER.search(re.sub(r"\b(?:24|12|48|72|1)\s?h(?:eures?)?\b", "", text))
+    found = _AFTER.search(re.sub(r"\b(?:24|12|48|72|1)\s?h(?:eures?|rs?|ours?)?\b", "", text))
     if found:
         number, unit = found[1], "hours" if found[2].startswith("h") else "minutes"
         return f"{number} {unit} post"

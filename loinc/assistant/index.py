@@ -24,6 +24,7 @@ _LIGHT = {
     "human": 0.4,
     "type": 0.5,
     "light": 0.6,
+    "actual": 0.2,
 }
 _COMMON = 900  # components: a word of more is not looked up, only counted
 _KEPT = 30

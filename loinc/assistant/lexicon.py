@@ -38,7 +38,7 @@ class Lexicon:
         self._any_order = {
             frozenset(key): key
             for key in senses
-            if 2 <= len(key) <= 3 and len(set(key)) == len(key) and all(map(str.isalpha, key))
+            if 2 <= len(key) <= 3 and len(set(key)) == len(key)
         }
         self._starting: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         for key in senses:

@@ -78,6 +78,8 @@ _HINTED = {
     "ratio": {"Ratio", "MRto", "SRto", "RelTime", "NRto", "CRto", "MFr", "RelACnc", "TRto"},
     "fraction": {"NFr", "MFr", "VFr", "SFr", "CFr", "RelACnc", "RelTime", "NRto"},
 }
+_DIPSTICK = re.compile(r"^(?:Protein|Glucose|Ketones|Hemoglobin|Bilirubin|Urobilinogen|Nitrite|Leukocyte esterase)\b[^/]*$")
+_DIFFERENTIAL = re.compile(r"^(?:Neutro|Eosino|Baso|Lympho|Mono|Band|Variant lympho|Segmented|.*myelo|Blasts|Macroph)[^/]*$")
 _EXCLUSIVE = tuple(
     frozenset(group.split())
     for group in (
@@ -183,7 +185,7 @@ class Ranker:
             unasked,
             *challenge,
             _scale(term, evidence),
-            _against(term, match, evidence),
+            _against(term, match, evidence, reading.below),
             self._usual.get(term.code, 0.0),
             (1.0 if evidence.french else 0.4) * (term.code in self._acts),
             float(bool(evidence.words) and self._french.get(term.code) == evidence.words),
@@ -215,12 +217,24 @@ def _property(term: Term, evidence: Evidence) -> tuple[float, float, float]:
         return -((1 - fit) ** 1.5), 0.0, hint if evidence.property not in ("ratio", "fraction") else hint / 3
     if evidence.unitless:
         return 0.0, -0.3 if term.property == "Titr" else 0.0 if term.property in _UNITLESS else -1.2, hint
-    prior = _PRIOR.get(term.property, -1.5)
-    if term.property in ("PrThr", "ACnc") and (" Ab" in term.component or " Ag" in term.component):
-        prior = -0.1 if term.property == "PrThr" else -0.5  # serology without a unit is read positive or negative
-    if term.property in ("MCnc", "SCnc") and evidence.french == (term.property == "MCnc"):
-        prior -= 0.35
-    return 0.0, prior, hint
+    return 0.0, _unitless_prior(term, french=evidence.french), hint
+
+
+def _unitless_prior(term: Term, *, french: bool) -> float:
+    """How usual the property is when no line of the catalogue has a unit: the habits of both countries."""
+    property_, urine = term.property, term.system.startswith("Urine")
+    if property_ in ("PrThr", "ACnc") and (" Ab" in term.component or " Ag" in term.component):
+        return -0.1 if property_ == "PrThr" else -0.5  # serology is read positive or negative
+    if "/Creatinine" in term.component:  # mg/mmol in France, mg/g in America
+        return {True: {"Ratio": -0.2, "MRto": -0.6}, False: {"MRto": -0.2, "Ratio": -0.6}}[french].get(property_, -1.2)
+    if urine and _DIPSTICK.match(term.component):
+        return -0.3 if property_ == "PrThr" else -0.6 if property_ in ("MCnc", "SCnc", "NCnc") else -1.5
+    if not french and property_ == "NCnc":  # counts per field in a sediment; a differential is in percent
+        return -0.9 if urine else -0.5 if _DIFFERENTIAL.match(term.component) else -0.1
+    if not french and property_ == "Naric" and term.method.startswith("Microscopy"):
+        return -0.2
+    prior = _PRIOR.get(property_, -1.5)
+    return prior - 0.35 if property_ in ("MCnc", "SCnc") and french == (property_ == "MCnc") else prior
 
 
 def _system(term: Term, evidence: Evidence) -> tuple[float, float]:
@@ -246,7 +260,7 @@ def _method(term: Term, technique: Technique | None, *, french: bool) -> tuple[f
         specific = technique is not None and technique.pattern is not None
         return 0.0, -0.25 if specific else 0.0, 0.0
     familiar = next((cost for pattern, cost in _FAMILIAR_METHODS if pattern.search(term.method)), 1.0)
-    if not french and term.method == "Automated count":
+    if not french and term.method == "Automated count" and term.scale == "Qn":
         familiar = -0.2
     if technique is None:
         return 0.0, 0.0, -familiar
@@ -279,7 +293,7 @@ def _scale(term: Term, evidence: Evidence) -> float:
     return 0.0
 
 
-def _against(term: Term, match: Match, evidence: Evidence) -> float:
+def _against(term: Term, match: Match, evidence: Evidence, asked: frozenset[str]) -> float:
     """How well the denominator (``/100 leukocytes``, ``/Creatinine``) agrees with the unit."""
     kind, unit = match.component.against, evidence.unit
     wanted = unit.denominator if unit else ""
@@ -287,9 +301,11 @@ def _against(term: Term, match: Match, evidence: Evidence) -> float:
         return 0.0 if kind == "creatinine" else -1.2
     if not kind:
         return -0.25 if unit and unit.kind == "percentage" and term.property != "VFr" else 0.0
+    if asked and asked & match.component.below:
+        return 0.0
     percentage = unit is not None and unit.kind in ("percentage", "ratio or index", "volume per volume")
     if kind in ("hundred", "total", "normal"):
-        return 0.0 if percentage else -0.05 if kind == "hundred" else -0.5
+        return 0.0 if percentage else {"hundred": -0.05, "total": -0.5, "normal": -0.2}[kind]
     if kind == "area":
         return 0.0
     if match.component.below and kind in ("creatinine", "other") and match.score >= 0.97:

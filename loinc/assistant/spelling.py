@@ -46,10 +46,12 @@ class Guess(NamedTuple):
 @lru_cache(maxsize=65536)
 def skeleton(word: str) -> str:
     """What a French word and its English cognate share: ``vancomycine``, ``vancomycin``; ``lactique``, ``lactate``."""
+    for _ in range(2):
+        stem = _ENDINGS.sub("", word)
+        word = stem if len(stem) >= 4 else word
     for pattern, replacement in _COGNATES:
         word = pattern.sub(replacement, word)
-    stem = _ENDINGS.sub("", word)
-    return stem if len(stem) >= 4 else word
+    return word
 
 
 def distance(one: str, two: str, limit: int) -> int:
@@ -95,7 +97,8 @@ class Speller:
     def _guess(self, word: str) -> tuple[Guess, ...]:
         found: dict[str, float] = {}
         for known in self._skeletons.get(skeleton(word), ()):
-            found[known] = 0.97 if word[:2] == known[:2] else 0.9
+            edits = distance(word, known, 8)
+            found[known] = (0.99 if word[:2] == known[:2] else 0.92) - 0.02 * edits
         for known, confidence in self._completed(word) + (
             [] if found else self._misspelt(word) + self._contracted(word)
         ):
