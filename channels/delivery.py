@@ -161,6 +161,7 @@ class Route:
             except VaguemestreError as error:  # a fault outside the message (key, table): it stays in the queue
                 log.error("delivery could not be tried", route=self.name, message=entry.id, error=type(error).__name__)
                 self._again(entry, type(error).__name__)
+            del entry  # while this waits for the next one, the body of the last would stay in memory
             turns += 1
             if turns >= _TURNS:
                 turns = 0

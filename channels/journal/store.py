@@ -248,18 +248,26 @@ class Journal:
 
     def _commit_forever(self) -> None:
         """The thread: waits for the disk, nothing else."""
-        while (group := self._jobs.get()) is not None:
-            begun = time.perf_counter()
-            try:
-                for record in group.batch:
-                    if len(record.message.body) >= LARGE:
-                        group.touched[0].large.write(record.message.id, record.message.body)
-                for segment in group.touched:
-                    segment.db.execute("COMMIT")
-            except (apsw.Error, OSError) as error:
-                group.problem = error
-            group.seconds = time.perf_counter() - begun
-            self._loop.call_soon_threadsafe(self._committed, group)
+        while self._commit_next():
+            pass
+
+    def _commit_next(self) -> bool:
+        """One group; False when there is none any more. What it names is let go before the next one is waited for."""
+        group = self._jobs.get()
+        if group is None:
+            return False
+        begun = time.perf_counter()
+        try:
+            for record in group.batch:
+                if len(record.message.body) >= LARGE:
+                    group.touched[0].large.write(record.message.id, record.message.body)
+            for segment in group.touched:
+                segment.db.execute("COMMIT")
+        except (apsw.Error, OSError) as error:
+            group.problem = error
+        group.seconds = time.perf_counter() - begun
+        self._loop.call_soon_threadsafe(self._committed, group)
+        return True
 
     def _committed(self, group: _Group) -> None:
         self._busy = False

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -401,3 +402,14 @@ async def test_a_failed_write_begins_a_new_segment(journal: Journal, monkeypatch
     number = await write(journal)
     assert journal.load(number) is not None
     assert len(journal.catalog.segments()) == 2
+
+
+async def test_a_body_that_is_on_disk_is_not_held_in_memory(journal: Journal) -> None:
+    body = BODY + bytes(2_000_000)
+    before = sys.getrefcount(body)
+    number = await write(journal, body)
+    await journal.flushed()
+    assert sys.getrefcount(body) == before
+    loaded = journal.load(number)
+    assert loaded is not None
+    assert loaded.body == body
