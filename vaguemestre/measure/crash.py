@@ -28,7 +28,7 @@ _IN_START = 0.2
 _LONGEST = 1.0
 _PATIENCE = 60.0
 _LOOK = 0.05
-_QUIET = 1.0
+_QUIET = 0.6
 
 
 @dataclass(frozen=True, slots=True)
