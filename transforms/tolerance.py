@@ -7,8 +7,9 @@ repaired has the step ``hl7.repair``. ``docs/tolerance.md`` lists the defects an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from channels.errors import Finding, Level
+from channels.errors import Finding, Level, MessageError
 from channels.message import Message
 from transforms import er7
 from transforms.content_rules import CONTENT, content_defects
@@ -16,7 +17,7 @@ from transforms.header import Header
 from transforms.repair import repair
 from transforms.wire_rules import WIRE, Rule, wire_defects
 
-__all__ = ["RULES", "Inspector", "Rule", "inspect", "repair", "rule_names"]
+__all__ = ["RULES", "USUAL", "Inspector", "Rule", "inspect", "noted", "refusal", "repair", "rule_names"]
 
 RULES: Mapping[str, Rule] = WIRE | CONTENT
 
@@ -50,6 +51,19 @@ class Inspector:
 
 
 _EVERYTHING = Inspector({}, {}, full=True)
+USUAL = Inspector({}, {})
+"""Defects of syntax, each at its usual level."""
+
+
+def noted(message: Message, findings: Iterable[Finding]) -> Message:
+    """The message with what was noticed, for its story (attribute ``findings``)."""
+    text = "; ".join(f"{one.place}: {one.problem} ({one.code})" for one in findings)
+    return replace(message, attributes={**message.attributes, "findings": text})
+
+
+def refusal(findings: Iterable[Finding]) -> MessageError | None:
+    """The first defect that is a refusal, as an error."""
+    return next((MessageError(one.problem, one.place, one.code) for one in findings if one.level == "reject"), None)
 
 
 def inspect(message: Message) -> list[Finding]:

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Iterator
-
-import uvicorn
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -15,15 +9,8 @@ from starlette.routing import Route
 from channels.errors import ConfigError
 from channels.fields import HostPort
 from channels.supervisor import Supervisor
+from connectors.shared.listener import Listener
 from vaguemestre.metrics import Metrics
-
-
-class _Server(uvicorn.Server):
-    """Leaves the signals to the engine."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Web:
@@ -34,28 +21,18 @@ class Web:
         self._supervisor, self._listen = supervisor, listen
         self._metrics = Metrics(supervisor)
         routes = [Route("/health", self._health), Route("/ready", self._ready), Route("/metrics", self._scrape)]
-        self._server = _Server(
-            uvicorn.Config(
-                Starlette(routes=routes), host=listen.host, port=listen.port, log_level="warning", lifespan="off"
-            )
-        )
-        self._task: asyncio.Task[None] | None = None
+        self._listener = Listener(routes, context=None, patience=10.0, connections=50)
 
     async def start(self) -> None:
         """Listen. Raises ConfigError when the address is taken."""
         try:
-            socket = self._server.config.bind_socket()
-        except SystemExit:  # uvicorn's way to say that it cannot bind
-            raise ConfigError(f"web.listen: {self._listen} cannot be listened on; is it in use?") from None
-        self._task = asyncio.create_task(self._server.serve(sockets=[socket]), name="web")
-        while not self._server.started and not self._task.done():  # noqa: ASYNC110  # uvicorn sets a flag
-            await asyncio.sleep(0.01)
+            await self._listener.start(self._listen)
+        except OSError as error:
+            raise ConfigError(f"web.listen: {self._listen} cannot be listened on ({error.strerror})") from error
 
     async def stop(self) -> None:
         """Close."""
-        self._server.should_exit = True
-        if self._task is not None:
-            await self._task
+        await self._listener.stop()
 
     async def _health(self, _request: Request) -> Response:
         """200 while the process turns."""

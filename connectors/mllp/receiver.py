@@ -15,8 +15,8 @@ from channels.errors import MessageError, ParseError
 from channels.message import Message
 from channels.ports import Outcome
 from connectors.mllp.frames import FrameProtocol
-from connectors.mllp.slots import Group, Part, Single, Slot, is_envelope, summary
-from transforms import batch, er7
+from connectors.mllp.slots import Group, Part, Single, Slot, is_envelope
+from transforms import batch, er7, tolerance
 from transforms.ack import acknowledge
 
 if TYPE_CHECKING:
@@ -203,11 +203,8 @@ class Receiver(FrameProtocol):
         refusal = source.admission.check(header)
         findings = source.inspector.findings(message, header)
         if findings:
-            message = replace(message, attributes={**self._attributes, "findings": summary(findings)})
-            if refusal is None:
-                refusal = next(
-                    (MessageError(one.problem, one.place, one.code) for one in findings if one.level == "reject"), None
-                )
+            message = tolerance.noted(message, findings)
+            refusal = refusal or tolerance.refusal(findings)
         part.message, part.header, part.findings = message, header, findings
         if refusal is None:
             source.intake.submit(message, part.answer)

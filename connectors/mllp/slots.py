@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 def is_envelope(body: bytes) -> bool:
     """Whether the body begins with FHS or BHS."""
     return body[:64].lstrip(BLANKS + BOM)[:3] in (b"FHS", b"BHS")
-
-
-def summary(findings: Iterable[Finding]) -> str:
-    """Findings as one line, for the message's story."""
-    return "; ".join(f"{one.place}: {one.problem} ({one.code})" for one in findings)
 
 
 class Part:

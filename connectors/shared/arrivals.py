@@ -19,6 +19,7 @@ from channels.errors import MessageError, ParseError
 from channels.message import Message
 from channels.ports import Intake, Outcome
 from transforms import er7
+from transforms.tolerance import USUAL, noted, refusal
 
 log = structlog.get_logger()
 
@@ -83,9 +84,11 @@ def arrive(
     now = time.time()
     if format == "hl7v2":
         try:
-            return Arrival(er7.message(body, now, charset, attributes=attributes))
+            message = er7.message(body, now, charset, attributes=attributes)
         except ParseError as error:
             return Arrival(Message(body, format, charset, received=now, attributes=attributes), error)
+        findings = USUAL.findings(message, message.view(er7.header_of))
+        return Arrival(noted(message, findings), refusal(findings)) if findings else Arrival(message)
     return Arrival(Message(body, format, charset, "", control_id, sender, now, attributes=attributes))
 
 

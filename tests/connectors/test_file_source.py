@@ -177,7 +177,7 @@ async def test_files_are_taken_by_age_then_name(drop: Drop) -> None:
     for number, name in enumerate(["z", "y", "x"]):
         os.utime(drop.put(name, hl7(number)), ns=(0, 10**9 * (1 if name == "x" else number + 2)))
     for name in ("b", "a"):
-        os.utime(drop.put(name, hl7(9, name.encode())), ns=(0, 10**10))
+        os.utime(drop.put(name, hl7(9, b"ZZZ|" + name.encode())), ns=(0, 10**10))
     await drop.start()
     await drop.until("done", "a", "b", "x", "y", "z")
     assert [one.attributes["file"] for one in drop.intake.messages] == ["x", "z", "y", "a", "b"]
@@ -408,3 +408,14 @@ async def test_a_folder_of_25_000_files_is_emptied(drop: Drop) -> None:
 def test_settings_that_are_wrong_are_said(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         FileSourceSettings.model_validate({"directory": "in"} | options)
+
+
+async def test_defects_of_syntax_are_noticed_and_the_grave_ones_refused_as_over_mllp(drop: Drop) -> None:
+    drop.put("a", hl7(1).replace(b"|P|", b"||"))
+    drop.put("b", hl7(2).replace(b"ADT^A01^ADT_A01", b""))
+    await drop.start()
+    await drop.until("done", "a")
+    await drop.until("error", "b", "b.reason")
+    (noticed,) = drop.intake.messages
+    assert "MSH-11" in noticed.attributes["findings"]
+    assert "MSH-9" in (drop.folder / "error/b.reason").read_text()

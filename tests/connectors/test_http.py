@@ -174,7 +174,7 @@ async def test_the_answer_of_a_destination_is_passed_on(post: Post, answer: byte
 )
 async def test_the_content_type_says_the_format(post: Post, kind: str, form: str, charset: str) -> None:
     await post.start()
-    body = b"MSH|^~\\&|GAP|||||" if form == "hl7v2" else b"x"
+    body = b"MSH|^~\\&|GAP||||20260310||ADT^A01|1|P|2.5\r" if form == "hl7v2" else b"x"
     await post(body, {"Content-Type": kind})
     (one,) = post.intake.messages
     assert (one.format, one.charset) == (form, charset)

@@ -219,6 +219,6 @@ async def test_an_address_in_use_is_said(site: Path, port: int) -> None:
         engine = Running(site)
         try:
             assert engine.process.wait(20) == 2
-            assert "is it in use?" in engine.log.read_text()
+            assert "cannot be listened on" in engine.log.read_text()
         finally:
             engine.end()

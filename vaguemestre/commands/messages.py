@@ -140,15 +140,13 @@ def story(site: SITE, number: NUMBER, json_: JSON = False) -> None:
     archive = archive_of(loaded)
     try:
         row, attempts, children = archive.row(number), archive.attempts(number), archive.children(number)
+        findings = archive.message(number).attributes.get("findings", "")
     finally:
         archive.close()
     if json_:
         tries = [{"destination": a.route, "number": a.number, "time": a.time, "problem": a.problem} for a in attempts]
-        typer.echo(
-            json.dumps(
-                {**as_json(row), "attempts": tries, "children": [one.id for one in children]}, ensure_ascii=False
-            )
-        )
+        more = {"attempts": tries, "children": [one.id for one in children], "findings": findings}
+        typer.echo(json.dumps({**as_json(row), **more}, ensure_ascii=False))
         return
     console = Console()
     console.print(
@@ -166,6 +164,8 @@ def story(site: SITE, number: NUMBER, json_: JSON = False) -> None:
     for route in row.waiting:
         table.add_row("", "waiting", route, "")
     console.print(table)
+    if findings:
+        console.print(f"noticed: {findings}", markup=False)
     if row.parents:
         console.print(f"came from message {', '.join(map(str, row.parents))}")
 
