@@ -25,7 +25,8 @@ from loinc.assistant.suggest import Assistant, habits
 from loinc.terms import shipped
 
 DATA = Path(__file__).parents[1] / "loinc" / "data"
-BELOW_ZERO = frozenset({"constant", "unknown_words", "method_open", "twin"})
+BELOW = {"constant": 0.0, "unknown_words": -1.3, "guessed": -1.0}
+"""At most this, whatever the sets say: a word that nobody knows, or that was guessed, may be the one that matters."""
 
 Example = tuple[tuple[float, ...], bool]
 
@@ -60,9 +61,7 @@ def fit(found: Sequence[Example], *, rounds: int = 2500, pull: float = 0.001) ->
 
 
 def _bounded(name: str, weight: float) -> float:
-    if name == "unknown_words":  # whatever the sets say: a word that nobody knows may be the one that matters
-        return min(weight, -1.0)
-    return min(weight, 0.0) if name in BELOW_ZERO else max(weight, 0.0)
+    return min(weight, BELOW[name]) if name in BELOW else max(weight, 0.0)
 
 
 def chance(weights: Sequence[float], values: Sequence[float]) -> float:

@@ -24,18 +24,18 @@ SIGNS = (
     "component",
     "understood",
     "unknown_words",
+    "guessed",
     "unit_told",
-    "specimen_told",
+    "property_prior",
     "property_fit",
     "system_fit",
     "usual",
-    "method_open",
-    "twin",
 )
-"""constant: 1. lead: score over the second, at most 4. share: of the belief. component, understood: 0 to 1, squared.
-unknown_words: whether more than three letters were not understood. unit_told, specimen_told: whether the line has
-one that says something. property_fit, system_fit: 0 down to -1. usual: weight of the term, 0 to 3. method_open: the
-first two differ only by method. twin: the second has the same component, property and system."""
+"""constant: 1. lead: score over the second, at most 4, halved. share: of the belief.
+component, understood: 0 to 1, squared. unknown_words: whether three letters or more were not
+understood. guessed: whether a word was guessed from few letters.
+unit_told: whether the unit says something. property_fit, system_fit: 0 down to -1; property_prior: 0 down to -1.5, when
+there is no unit. usual: weight of the term, 0 to 1."""
 
 
 def sign(ranked: Ranked) -> tuple[float, ...]:
@@ -46,12 +46,7 @@ def sign(ranked: Ranked) -> tuple[float, ...]:
     second = ranked.scored[1] if len(ranked.scored) > 1 else None
     features = dict(zip(FEATURES, first.features, strict=True))
     lead = min(first.score - second.score, 4.0) if second else 4.0
-    same = second is not None and (second.term.component, second.term.system) == (
-        first.term.component,
-        first.term.system,
-    )
     reading, evidence = ranked.origins[first.term.code]
-    twin = same and second is not None and second.term.property == first.term.property
     others = sum(math.exp(max(one.score - first.score, -20.0)) for one in ranked.scored[1:40])
     return (
         1.0,
@@ -59,14 +54,13 @@ def sign(ranked: Ranked) -> tuple[float, ...]:
         1.0 / (1.0 + others),
         first.match.score**2,
         reading.quality**2,
-        float(sum(map(len, reading.unknown)) > 3),
+        float(sum(map(len, reading.unknown)) >= 3),
+        float(min(reading.above.values()) < 0.75),
         float(evidence.unit is not None),
-        float(evidence.column),
+        features["property_prior"],
         features["unit"],
         features["system"],
         min(features["usual"], 3.0) / 3.0,
-        float(twin and second is not None and second.term.method != first.term.method),
-        float(twin),
     )
 
 

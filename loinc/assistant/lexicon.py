@@ -35,11 +35,7 @@ class Lexicon:
         """
         self.senses = {key: list(found) for key, found in senses.items()}
         self.stems = dict(stems)
-        self._any_order = {
-            frozenset(key): key
-            for key in senses
-            if 2 <= len(key) <= 3 and len(set(key)) == len(key)
-        }
+        self._any_order = {frozenset(key): key for key in senses if 2 <= len(key) <= 3 and len(set(key)) == len(key)}
         self._starting: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         for key in senses:
             if len(key) > 1:

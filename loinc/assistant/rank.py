@@ -78,8 +78,12 @@ _HINTED = {
     "ratio": {"Ratio", "MRto", "SRto", "RelTime", "NRto", "CRto", "MFr", "RelACnc", "TRto"},
     "fraction": {"NFr", "MFr", "VFr", "SFr", "CFr", "RelACnc", "RelTime", "NRto"},
 }
-_DIPSTICK = re.compile(r"^(?:Protein|Glucose|Ketones|Hemoglobin|Bilirubin|Urobilinogen|Nitrite|Leukocyte esterase)\b[^/]*$")
-_DIFFERENTIAL = re.compile(r"^(?:Neutro|Eosino|Baso|Lympho|Mono|Band|Variant lympho|Segmented|.*myelo|Blasts|Macroph)[^/]*$")
+_DIPSTICK = re.compile(
+    r"^(?:Protein|Glucose|Ketones|Hemoglobin|Bilirubin|Urobilinogen|Nitrite|Leukocyte esterase)\b[^/]*$"
+)
+_DIFFERENTIAL = re.compile(
+    r"^(?:Neutro|Eosino|Baso|Lympho|Mono|Band|Variant lympho|Segmented|.*myelo|Blasts|Macroph)[^/]*$"
+)
 _EXCLUSIVE = tuple(
     frozenset(group.split())
     for group in (

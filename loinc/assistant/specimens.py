@@ -24,7 +24,8 @@ _NEAR: Mapping[str, Mapping[str, float]] = {
     },
     "Bld.whole": {
         "Bld": 1.0, "RBC": 0.85, "WBC": 0.75, "Retic": 0.75, "BldV": 0.75, "Ser/Plas/Bld": 0.8, "Bld/Tiss": 0.85,
-        "Platelets": 0.6, "Bld/Mar": 0.6, "PPP": 0.4, "Ser/Plas": 0.45, "Ser": 0.4, "Plas": 0.45, "BldC": 0.5, "BldA": 0.6,
+        "Platelets": 0.6, "Bld/Mar": 0.6, "PPP": 0.4, "Ser/Plas": 0.45, "Ser": 0.4,
+        "Plas": 0.45, "BldC": 0.5, "BldA": 0.6,
     },
     "BldA": {"Bld": 0.6},
     "BldV": {"Bld": 0.8, "Ser/Plas": 0.6, "Ser": 0.55, "PPP": 0.6},
