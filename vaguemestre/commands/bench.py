@@ -39,9 +39,8 @@ def bench(
             done.append(part)
             part.show(console)
 
-        floors, found = parts.floors(plan)
-        show(floors)
-        show(parts.throughput(plan, found["fsync_p99"]))
+        show(parts.floors(plan))
+        show(parts.throughput(plan))
         show(parts.at_rest(plan))
         show(parts.large(plan, ("10MB",), 10))
     if json_:
