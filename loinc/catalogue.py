@@ -9,7 +9,6 @@ from typing import NamedTuple
 from channels.errors import ChannelFileError, ConfigErrors
 from loinc.assistant.normalise import fold
 from loinc.columns import recognised
-from loinc.laboratory_units import fold_unit
 from loinc.tabular import Table, read_csv, write_csv
 
 __all__ = ["COLUMNS", "Catalogue", "Difference", "Entry", "Key", "entries_of", "value_kind"]
@@ -98,11 +97,15 @@ class Catalogue:
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         """entries: of two with one key the later counts."""
-        self._entries = {entry.key: entry for entry in entries}
+        known = {entry.key: entry for entry in entries}
+        self._entries = dict(sorted(known.items()))
+        self._by_code: dict[str, list[Entry]] = {}
+        for entry in self._entries.values():
+            self._by_code.setdefault(entry.local_code, []).append(entry)
 
     def __iter__(self) -> Iterator[Entry]:
         """In the order of their keys."""
-        return iter(sorted(self._entries.values(), key=lambda entry: entry.key))
+        return iter(self._entries.values())
 
     def __len__(self) -> int:
         """How many analyses."""
@@ -120,15 +123,7 @@ class Catalogue:
 
     def of(self, local_code: str) -> list[Entry]:
         """The analyses with this local code, one for each specimen, unit and technique."""
-        return [entry for entry in self if entry.local_code == local_code]
-
-    def matching(self, key: Key) -> Entry | None:
-        """The analysis that a row of the transcoding table speaks of: its code, and the conditions that it names."""
-        exact = self._entries.get(key)
-        if exact:
-            return exact
-        found = [one for one in self._entries.values() if one.local_code == key.local_code and _agrees(one, key)]
-        return min(found, key=lambda one: one.key) if found else None
+        return list(self._by_code.get(local_code, ()))
 
     def with_entries(self, entries: Iterable[Entry]) -> Catalogue:
         """This catalogue and other analyses; those with a known key replace."""
@@ -152,14 +147,6 @@ class Catalogue:
     def read(cls, text: str, name: str = FILE) -> Catalogue:
         """The catalogue of a file of a site. Raises ConfigErrors with every fault at its line."""
         return cls(entries_of(read_csv(text, name)))
-
-
-def _agrees(entry: Entry, key: Key) -> bool:
-    return (
-        (not key.specimen or fold(key.specimen) == fold(entry.specimen))
-        and (not key.unit or fold_unit(key.unit) == fold_unit(entry.unit))
-        and (not key.technique or fold(key.technique) == fold(entry.technique))
-    )
 
 
 def entries_of(table: Table, chosen: Mapping[str, str] | None = None) -> list[Entry]:

@@ -105,8 +105,7 @@ def _at(row: Row, level: Level, rule: str, problem: str) -> Fault:
 
 
 def _entries(laboratory: Laboratory, row: Row) -> list[Entry]:
-    of_code = laboratory.catalogue.of(row.local_code)
-    return [entry for entry in of_code if row in Transcoding([row]).of(entry.key)]
+    return [entry for entry in laboratory.catalogue.of(row.local_code) if row.speaks_of(entry.key)]
 
 
 # the code
@@ -268,7 +267,7 @@ def _together(laboratory: Laboratory, today: date) -> Iterator[Fault]:
         if row.valid(today):
             by_loinc.setdefault(row.loinc, []).append(row)
     for rows in by_code.values():
-        for one, other in combinations(rows, 2):
+        for one, other in combinations(sorted(rows, key=lambda row: row.line), 2):
             yield from _rivals(one, other)
     for rows in by_loinc.values():
         yield from _shared(laboratory, rows)

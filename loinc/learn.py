@@ -14,6 +14,8 @@ from loinc.tabular import clean, read_csv, write_csv
 __all__ = ["COLUMNS", "Observed", "Seen", "Traffic", "learned"]
 
 FILE = "loinc/traffic.csv"
+LEARNED = "vu dans les messages"
+"""Comment of an analysis that only the messages know; a catalogue that has its code replaces it."""
 COLUMNS = tuple(
     "local_code specimen unit label technique section value_types ranges loinc count first last".split()  # noqa: SIM905
 )
@@ -96,6 +98,7 @@ class Traffic:
     def __init__(self, limit: int = 50_000) -> None:
         self._limit = limit
         self._observed: dict[Key, Observed] = {}
+        self._index: dict[str, list[tuple[Key, Observed]]] = {}
         self.left_out = 0
         """Results of codes that came after the limit was reached."""
 
@@ -118,6 +121,7 @@ class Traffic:
                 self.left_out += 1
                 return
             self._observed[key] = Observed()
+            self._index.clear()
         self._observed[key].add(seen)
 
     def of(self, local_code: str) -> list[tuple[Key, Observed]]:
@@ -129,10 +133,10 @@ class Traffic:
         return {code: sum(one.count for _, one in found) for code, found in self._by_code().items()}
 
     def _by_code(self) -> dict[str, list[tuple[Key, Observed]]]:
-        found: dict[str, list[tuple[Key, Observed]]] = {}
-        for key, observed in self:
-            found.setdefault(key.local_code, []).append((key, observed))
-        return found
+        if not self._index:
+            for key, observed in self:
+                self._index.setdefault(key.local_code, []).append((key, observed))
+        return self._index
 
     def days(self) -> tuple[str, str]:
         """The first and the last day of the results, ``""`` when there are none."""
@@ -216,7 +220,7 @@ def _entry(key: Key, observed: Observed, days: int) -> Entry:
         range=_first(observed.ranges),
         section=_first(observed.sections),
         frequency=_yearly(observed.count, days),
-        comment="vu dans les messages",
+        comment=LEARNED,
     )
 
 

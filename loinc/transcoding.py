@@ -91,6 +91,12 @@ class Row:
         """Whether somebody decided: a code, or that there is none."""
         return self.status in ("checked", "without_loinc")
 
+    def speaks_of(self, key: Key) -> bool:
+        """Whether an analysis of the catalogue meets the conditions; its code is not looked at."""
+        mine = _conditions(self)
+        theirs = fold(key.specimen), fold_unit(key.unit), fold(key.technique)
+        return all(not one or one == other for one, other in zip(mine, theirs, strict=True))
+
     def valid(self, day: Day) -> bool:
         """Whether the row holds on that day."""
         text = day.isoformat()
@@ -124,15 +130,18 @@ class Transcoding:
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         """rows: of two with one identity the later counts."""
-        self._rows = {row.identity: row for row in rows}
+        known = {row.identity: row for row in rows}
+        self._rows = dict(sorted(known.items()))
+        self._by_code: dict[str, list[Row]] = {}
         self._settled: dict[str, list[Row]] = {}
         for row in self._rows.values():
+            self._by_code.setdefault(row.local_code, []).append(row)
             if row.settled:
                 self._settled.setdefault(row.local_code, []).append(row)
 
     def __iter__(self) -> Iterator[Row]:
         """In the order of the file."""
-        return iter(sorted(self._rows.values(), key=lambda row: row.identity))
+        return iter(self._rows.values())
 
     def __len__(self) -> int:
         """How many rows."""
@@ -184,7 +193,15 @@ class Transcoding:
 
     def of(self, key: Key) -> list[Row]:
         """The rows that speak of an analysis of the catalogue."""
-        return [row for row in self if row.local_code == key.local_code and _speaks_of(row, key)]
+        return [row for row in self._by_code.get(key.local_code, ()) if row.speaks_of(key)]
+
+    def with_code(self, local_code: str) -> list[Row]:
+        """The rows of a local code, whatever their conditions."""
+        return list(self._by_code.get(local_code, ()))
+
+    def get(self, identity: tuple[str, ...]) -> Row | None:
+        """The row of an identity."""
+        return self._rows.get(identity)
 
     def settled(self, key: Key, day: Day | None = None) -> Row | None:
         """The decision for an analysis of the catalogue, on a day or at any time."""
@@ -233,12 +250,6 @@ class Transcoding:
 
 def _conditions(row: Row) -> tuple[str, str, str]:
     return fold(row.specimen), fold_unit(row.unit), fold(row.technique)
-
-
-def _speaks_of(row: Row, key: Key) -> bool:
-    mine = _conditions(row)
-    theirs = fold(key.specimen), fold_unit(key.unit), fold(key.technique)
-    return all(not one or one == other for one, other in zip(mine, theirs, strict=True))
 
 
 def rows_of(table: Table, chosen: Mapping[str, str] | None = None) -> list[Row]:

@@ -104,6 +104,24 @@ class Archive:
             found += [self._row(segment, one) for one in rows(segment.db, sql, (*values, room))]
         return found
 
+    def numbers(self, criteria: Criteria, page: int = 1000) -> Iterator[int]:
+        """Numbers of the matching messages, newest first, at most ``limit``; read in pages, so memory does not grow.
+
+        Raises ConfigError for an unknown state.
+        """
+        where, values = self._where(criteria)
+        sql = f"SELECT id FROM message WHERE {where} AND id<? ORDER BY id DESC LIMIT ?"  # noqa: S608  # constants
+        left = criteria.limit
+        for segment in self._segments():
+            below = 2**62
+            while left > 0:
+                found = rows(segment.db, sql, (*values, below, min(page, left)))
+                yield from (number for (number,) in found)
+                left -= len(found)
+                if len(found) < page:
+                    break
+                below = found[-1][0]
+
     def _where(self, criteria: Criteria) -> tuple[str, list[str | float | int]]:
         parts, values = ["1"], []
         if criteria.state:
