@@ -14,6 +14,9 @@ from loinc.assistant.normalise import words
 __all__ = ["Lexicon", "Sense", "data_rows", "lexicon"]
 
 
+_START = 3
+
+
 class Sense(NamedTuple):
     """One meaning of a phrase.
 
@@ -39,7 +42,7 @@ class Lexicon:
         self._starting: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         for key in senses:
             if len(key) > 1:
-                self._starting[key[0]].append(key)
+                self._starting[key[0][:_START]].append(key)
         self.longest = max(map(len, self.senses), default=0)
         self.words = frozenset(word for key in self.senses for word in key)
 
@@ -68,8 +71,8 @@ class Lexicon:
         return Lexicon(senses, self.stems)
 
     def starting(self, word: str) -> list[tuple[str, ...]]:
-        """The phrases of several words that begin with this one."""
-        return self._starting.get(word, [])
+        """The phrases of several words that begin with the first letters of this one."""
+        return self._starting.get(word[:_START], [])
 
     def lookup(self, key: tuple[str, ...]) -> list[Sense]:
         """The meanings of a phrase; two or three words may come in any order."""

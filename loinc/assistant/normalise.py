@@ -28,7 +28,7 @@ _SPELLINGS = str.maketrans(
 _ELISION = re.compile(r"\b(?:d|l|qu|s|n)'(?=[a-z])")
 _GRAVE = re.compile(r"(?<!\w)à(?!\w)|(?<!\w)À(?!\w)")
 _DOTTED = re.compile(r"\b(?:[a-z]\.){2,}(?:[a-z]\b)?")
-_WORD = re.compile(r"[a-z]+|\d+(?:[.,]\d+)?|[/%]")
+_WORD = re.compile(r"[a-z]+|\d+|[/%]")
 STOP_WORDS = frozenset(
     (
         *(

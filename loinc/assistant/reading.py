@@ -21,6 +21,7 @@ _SUFFIXES = (
     (re.compile(r"^(.{2,}?)(?:o|h)?emie$"), "Ser/Plas"),
 )
 _ANTI = re.compile(r"^(?:auto)?anti(.{2,})$")
+_SHORT_ANTI = re.compile(r"\b(?:ac|anticorps)\.?\s+a[-. ](?=[a-z]{2})")
 _BEAM = 10
 _READINGS = 6
 _PRODUCT = 24
@@ -65,7 +66,7 @@ class Reader:
 
     def read(self, label: str) -> list[Reading]:
         """The likeliest readings of a label, best first; none of an empty one."""
-        found = [piece for word in words(label) for piece in self._apart(word)]
+        found = [piece for word in words(_SHORT_ANTI.sub(" anti ", fold(label))) for piece in self._apart(word)]
         if not found:
             return []
         choices = [self._choices(word) for word in found]
@@ -85,12 +86,20 @@ class Reader:
     def _apart(self, word: str) -> tuple[str, ...]:
         """``antihistone`` as two words; a word that is known stays whole."""
         glued = _ANTI.match(word)
-        return ("anti", glued[1]) if glued and not self._known(word) else (word,)
+        if not glued or self._known(word) or any(guess.word.startswith(word) for guess in self._speller.guesses(word)):
+            return (word,)
+        return ("anti", glued[1])
 
     def _choices(self, word: str) -> list[tuple[str, float]]:
-        if self._known(word) or not word.isalpha():
+        if word in self._lexicon.words or word in self._specimen_words or not word.isalpha():
             return [(word, 1.0)]
-        return [(guess.word, guess.confidence) for guess in self._speller.guesses(word)]
+        guesses = [(guess.word, guess.confidence) for guess in self._speller.guesses(word) if guess.word != word]
+        if self._in_table(word):  # it may be the beginning of a better known word
+            return [
+                (word, 1.0),
+                *((known, 0.9 * confidence) for known, confidence in guesses if known.startswith(word)),
+            ]
+        return guesses
 
     def _known(self, word: str) -> bool:
         return word in self._lexicon.words or self._in_table(word) or word in self._specimen_words
@@ -113,26 +122,22 @@ class Reader:
                     yield _Step(1, 0.93 * score, confidence, Sense(key[0]), key[0])
         word = found[at]
         yield from self._derived(word)
-        yield from self._cut_phrases(found, at)
+        yield from self._short_phrases(found, at)
         if not alone:
             yield _Step(1, 0.0, 1.0, None, word)
 
-    def _cut_phrases(self, found: list[str], at: int) -> Iterator[_Step]:
-        """Phrases that the end of the label begins: labels are cut at 15, 20 or 25 characters."""
-        tail = tuple(found[at:])
-        if not 2 <= len(tail) < self._longest:
-            return
-        for key in self._lexicon.starting(tail[0]):
-            if (
-                len(key) >= len(tail)
-                and key[: len(tail) - 1] == tail[:-1]
-                and key[len(tail) - 1].startswith(tail[-1])
-                and key != tail
-            ):
-                known = len(" ".join(tail)) / len(" ".join(key))
-                confidence = 0.6 + 0.35 * known
-                for sense in self._lexicon.senses[key]:
-                    yield _Step(len(tail), confidence * (1.25 * len(tail) - 0.25), confidence, sense, " ".join(key))
+    def _short_phrases(self, found: list[str], at: int) -> Iterator[_Step]:
+        """Phrases whose words are cut short (``PHOSPH ALC``), or that a label cut at 20 letters only begins."""
+        for key in self._lexicon.starting(found[at]):
+            size = min(len(key), len(found) - at)
+            if size < 2 or (size < len(key) and at + size < len(found)):
+                continue
+            if all(_begins(word, known) for word, known in zip(found[at : at + size], key, strict=False)):
+                written = sum(map(len, found[at : at + size]))
+                confidence = 0.6 + 0.35 * written / sum(map(len, key))
+                if written < sum(map(len, key)):
+                    for sense in self._lexicon.senses[key]:
+                        yield _Step(size, confidence * (1.25 * size - 0.25), confidence, sense, " ".join(key))
 
     def _derived(self, word: str) -> Iterator[_Step]:
         """``oxalurie``, ``lipasemie``: what is measured, from the stem."""
@@ -148,6 +153,11 @@ class Reader:
                     for sense in self._lexicon.senses.get((guess.word,), [Sense(guess.word)]):
                         if self._in_table(guess.word) or sense.axes or sense.component != guess.word:
                             yield _Step(1, 0.85 * guess.confidence, 0.85 * guess.confidence, sense, word)
+
+
+def _begins(word: str, known: str) -> bool:
+    """Whether a word is another one, or its beginning."""
+    return word == known or (len(word) >= 2 and word.isalpha() and known.startswith(word))
 
 
 def _combinations(choices: list[list[tuple[str, float]]]) -> Iterator[tuple[tuple[str, float], ...]]:

@@ -19,7 +19,7 @@ def usual_weights(terms: Terms) -> dict[str, float]:
     """
     by_key: dict[tuple[str, str, str, str], list[Term]] = defaultdict(list)
     for term in terms:
-        if term.time == "Pt" and not term.challenge:
+        if term.time in ("Pt", "24H") and not term.challenge:
             by_key[term.component.lower(), term.system, term.property, term.method.lower()].append(term)
     found = {term.code: 3.0 - 2 * term.rank / 2500 for term in terms if 0 < term.rank <= 2500}
     for row in data_rows("usual.csv"):
