@@ -21,7 +21,7 @@ _ENGLISH = re.compile(
     r"\b(?:blood|stool|free|count|urine|fluid|antibod(?:y|ies)|antigen|test|screen|level|ratio|with|cells?|other)\b"
 )
 _AFTER = re.compile(r"(\d+(?:[.,]\d+)?)\s?(h(?:eures?|rs?|ours?)?|min(?:utes?)?|mn|')\b")
-_POINT = re.compile(r"\bt\s?\+?\s?(\d{1,3})\s?(h|min|mn|')?(?=\W|$)")
+_POINT = re.compile(r"\bt\s?(?:(0)|\+\s?(\d{1,3})|(\d{2,3}))\s?(h|min|mn|')?(?=\W|$)")
 
 
 class Analysis(NamedTuple):
@@ -121,7 +121,7 @@ def _delay(label: str) -> str:
     """A time after a dose or a load: ``T30``, ``120 min``, ``H+2``; as LOINC writes it."""
     text = fold(label)
     if found := _POINT.search(text):
-        return "baseline" if found[1] == "0" else f"{found[1]} {'hours' if found[2] == 'h' else 'minutes'} post"
+        return "baseline" if found[1] else f"{found[2] or found[3]} {'hours' if found[4] == 'h' else 'minutes'} post"
     found = _AFTER.search(re.sub(r"\b(?:24|12|48|72|1)\s?h(?:eures?|rs?|ours?)?\b", "", text))
     if found:
         number, unit = found[1], "hours" if found[2].startswith("h") else "minutes"

@@ -33,13 +33,17 @@ _KEPT = 30
 class Component(NamedTuple):
     """One component of the table.
 
-    above, below: words of the numerator and of what stands after ``/``, with their weights.
+    above, below: words of the numerator, with their weights, and of what stands after ``/``.
+    head, alias: in ``Thyroxine (T4) free``, what stands before the parentheses and what is in them: one stands for the
+    other. weight: of all words but the alias.
     against: ``""``, or the kind of the denominator: hundred, total, normal, creatinine, other.
     """
 
     text: str
     above: Mapping[str, float]
     below: frozenset[str]
+    head: frozenset[str]
+    alias: frozenset[str]
     against: str
     weight: float
     terms: tuple[Term, ...]
@@ -84,8 +88,8 @@ class Index:
             by_text[term.component].append(term)
         counts: dict[str, int] = defaultdict(int)
         parts = {text: _parts(text) for text in by_text}
-        for above, below, _, _ in parts.values():
-            for word in {*above, *below}:
+        for part in parts.values():
+            for word in {*part.above, *part.below}:
                 counts[word] += 1
         total = len(by_text)
         self._default = math.log(1 + total / 2)
@@ -106,12 +110,12 @@ class Index:
             weight = max(3.0, min(weight, 5.0))
         return min(weight, 7.0) * _LIGHT.get(word, 1.0)
 
-    def _component(self, text: str, parts: tuple[list[str], list[str], set[str], str], terms: list[Term]) -> Component:
-        above, below, optional, against = parts
-        weighed = {word: self.weights[word] for word in above}
-        needed = sum(weight for word, weight in weighed.items() if word not in optional)
-        needed += sum(0.1 * weighed[word] for word in optional if word in weighed)
-        return Component(text, weighed, frozenset(below), against, max(needed, 0.5), tuple(terms))
+    def _component(self, text: str, parts: _Parts, terms: list[Term]) -> Component:
+        weighed = {word: self.weights[word] for word in parts.above}
+        needed = sum(weight for word, weight in weighed.items() if word not in parts.alias)
+        return Component(
+            text, weighed, parts.below, parts.head, parts.alias, parts.against, max(needed, 0.5), tuple(terms)
+        )
 
     def weight(self, word: str) -> float:
         """How much a word tells; a word that no component has tells as much as a rare one."""
@@ -136,7 +140,7 @@ class Index:
     def _match(self, component: Component, above: Mapping[str, float], below: frozenset[str], asked: float) -> Match:
         common = sum(weight * above[word] for word, weight in component.above.items() if word in above)
         covered = min(common / asked, 1.0) if asked else 0.0
-        own = min(common / component.weight, 1.0)
+        own = min(_own(component, above) / component.weight, 1.0)
         score = 2 * covered * own / (covered + own) if common else 0.0
         if below:
             both = len(below & component.below) / max(len(below), 1)
@@ -146,10 +150,32 @@ class Index:
         return Match(component, score, covered, own)
 
 
-def _parts(text: str) -> tuple[list[str], list[str], set[str], str]:
+def _own(component: Component, asked: Mapping[str, float]) -> float:
+    """The weight of the component's words that the label has; the alias stands for the head."""
+    if not component.alias:
+        return sum(weight * asked[word] for word, weight in component.above.items() if word in asked)
+    needed = {word: weight for word, weight in component.above.items() if word not in component.alias}
+    found = {word: asked.get(word, 0.0) for word in needed}
+    if component.alias <= asked.keys():
+        sure = min(asked[word] for word in component.alias)
+        found.update({word: max(found[word], sure) for word in component.head & needed.keys()})
+    return sum(weight * found[word] for word, weight in needed.items())
+
+
+class _Parts(NamedTuple):
+    above: list[str]
+    below: frozenset[str]
+    head: frozenset[str]
+    alias: frozenset[str]
+    against: str
+
+
+def _parts(text: str) -> _Parts:
     above, below, against = split_component(text)
-    needed = set(words(_PARENTHESES.sub(" ", above)))
     everything = list(dict.fromkeys(word for word in words(above) if word not in ("/", "%")))
-    optional = set(everything) - needed if needed else set()
-    denominator = [word for word in words(below) if word not in ("/", "%", "total") and not word.isdigit()]
-    return everything, denominator, optional, against
+    denominator = frozenset(word for word in words(below) if word not in ("/", "%", "total") and not word.isdigit())
+    inside = _PARENTHESES.search(above)
+    head = frozenset(words(above[: inside.start()])) if inside else frozenset()
+    outside = head | frozenset(words(above[inside.end() :])) if inside else frozenset(everything)
+    alias = frozenset(everything) - outside if head else frozenset()
+    return _Parts(everything, denominator, head, alias, against)

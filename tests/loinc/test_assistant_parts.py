@@ -86,7 +86,7 @@ def test_any_text_may_be_a_unit_a_specimen_or_a_label(text: str) -> None:
     [
         ("Sérum", "Ser"),
         ("Plasma citraté", "PPP"),
-        ("Sang total EDTA", "Bld"),
+        ("Sang total EDTA", "Bld.whole"),
         ("Urines des 24 heures", "Urine"),
         ("L.C.R.", "CSF"),
         ("Liquide d'ascite", "Periton fld"),
