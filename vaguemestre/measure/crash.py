@@ -188,7 +188,7 @@ class Crashtest:
         if disk is None:
             raise MeasureError("there is no small disk")
         while disk.fills_up:
-            await self._until_full()
+            await self._until_full(_QUIET if disk.stays_full else 0.0)
             self._full += 1
             self._tell(f"the disk is full ({self._acknowledged()} acknowledged)")
             if self._full % 2 == 0:
@@ -199,12 +199,12 @@ class Crashtest:
             before = self._acknowledged()
             await self._recovers(before)
 
-    async def _until_full(self) -> None:
-        """Wait until senders are told no, and nobody is told yes for a while."""
+    async def _until_full(self, quiet: float) -> None:
+        """Wait until senders are told no, and nobody is told yes for ``quiet`` seconds."""
         refused = self._negative()
         acknowledged, moved = self._acknowledged(), time.monotonic()
         end = moved + _PATIENCE
-        while self._negative() == refused or time.monotonic() - moved < _QUIET:
+        while self._negative() == refused or time.monotonic() - moved < quiet:
             await asyncio.sleep(_LOOK)
             if self._acknowledged() != acknowledged:
                 acknowledged, moved = self._acknowledged(), time.monotonic()

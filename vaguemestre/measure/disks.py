@@ -19,9 +19,13 @@ _ENOUGH = 2_000_000_000
 
 
 class SmallDisk:
-    """A disk with ``size`` bytes. directory: where to write. limit: what no file may pass, when it is a quota."""
+    """A disk with ``size`` bytes.
+
+    directory: where to write. limit: what no file may pass, when it is a quota. stays_full: no new file helps.
+    """
 
     limit: int | None = None
+    stays_full = True
 
     def __init__(self, directory: Path, room: int) -> None:
         """directory: exists. room: bytes that ``grow`` gives; it begins with a little more."""
@@ -53,7 +57,9 @@ class _Mounted(SmallDisk):
 
 
 class _Quota(SmallDisk):
-    """RLIMIT_FSIZE: no file of the process passes a size."""
+    """RLIMIT_FSIZE: no file of the process passes a size; an engine that begins a new file gets by for a while."""
+
+    stays_full = False
 
     def __init__(self, directory: Path, room: int) -> None:
         super().__init__(directory, room)
