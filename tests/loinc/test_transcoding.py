@@ -196,7 +196,6 @@ def test_a_conflict_is_a_settled_row_that_another_decision_would_change() -> Non
         ("parasanges", ""),
         ("Wb/L", ""),
         ("mcd/L", ""),
-        ("Np", ""),
         ("ug/(24.h)", "ug/(24.h)"),
         ("  g/L ", "g/L"),
     ],
