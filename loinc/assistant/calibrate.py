@@ -12,10 +12,13 @@ from loinc.assistant.lexicon import data_rows
 if TYPE_CHECKING:
     from loinc.assistant.suggest import Ranked
 
-__all__ = ["SIGNS", "THRESHOLD", "confidence", "sign"]
+__all__ = ["DOUBT", "SIGNS", "THRESHOLD", "confidence", "sign"]
 
 THRESHOLD = 0.9
 """Confidence from which the first candidate is proposed; see ``loinc/README.md`` for what it keeps."""
+
+DOUBT = 0.5
+"""At most this when the best candidate contradicts the unit or the specimen, or shares little with the label."""
 
 SIGNS = (
     "constant",
@@ -73,6 +76,8 @@ def confidence(ranked: Ranked) -> float:
     """The chance that the first candidate is right, 0 to 1; 0 without candidates."""
     if not ranked.scored:
         return 0.0
-    weights = _weights()
-    total = sum(weights[name] * value for name, value in zip(SIGNS, sign(ranked), strict=True))
-    return 1.0 / (1.0 + math.exp(-total))
+    weights, signs = _weights(), sign(ranked)
+    total = sum(weights[name] * value for name, value in zip(SIGNS, signs, strict=True))
+    told = dict(zip(SIGNS, signs, strict=True))
+    contradicted = told["property_fit"] < -0.7 or told["system_fit"] < -0.7 or told["component"] < 0.36
+    return min(1.0 / (1.0 + math.exp(-total)), DOUBT if contradicted else 1.0)

@@ -218,6 +218,8 @@ def _property(term: Term, evidence: Evidence) -> tuple[float, float, float]:
         hint = 0.0 if term.property in expected else -1.0
     if evidence.unit:
         fit = evidence.unit.properties.get(term.property, 0.0)
+        if term.property == "Susc" and evidence.specimen == "Isolate":  # the concentration that inhibits
+            fit = 1.0
         return -((1 - fit) ** 1.5), 0.0, hint if evidence.property not in ("ratio", "fraction") else hint / 3
     if evidence.unitless:
         return 0.0, -0.3 if term.property == "Titr" else 0.0 if term.property in _UNITLESS else -1.2, hint

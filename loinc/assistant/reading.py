@@ -91,9 +91,11 @@ class Reader:
         return ("anti", glued[1])
 
     def _choices(self, word: str) -> list[tuple[str, float]]:
-        if word in self._lexicon.words or word in self._specimen_words or not word.isalpha():
+        if (word,) in self._lexicon.senses or word in self._specimen_words or not word.isalpha():
             return [(word, 1.0)]
         guesses = [(guess.word, guess.confidence) for guess in self._speller.guesses(word) if guess.word != word]
+        if word in self._lexicon.words and not self._in_table(word):  # known in phrases only: alone it may be a cognate
+            return [(word, 1.0), *guesses]
         if self._in_table(word):  # it may be the beginning of a better known word
             return [
                 (word, 1.0),

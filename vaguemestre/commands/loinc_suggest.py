@@ -99,4 +99,4 @@ def _why(reasons: Mapping[str, str]) -> str:
 def _caption(found: Sequence[Suggestion]) -> str:
     proposed = sum(one.decision == "propose" for one in found)
     counts = f"{proposed} lignes proposées sur {len(found)} ({proposed} of {len(found)} lines proposed)"
-    return f"{counts} ; rien n'est validé sans relecture"
+    return f"{counts} ; rien n'est validé sans relecture. Contains content from LOINC, http://loinc.org"
