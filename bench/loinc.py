@@ -14,7 +14,8 @@ Label sets, built apart from the lexicon:
   by rule.
 
 A code is in the part ``test`` when the checksum of its digits is odd, whatever the set; only ``dev`` was looked at
-while the weights and the confidence were set; ``test`` was run twice, for its totals, at the end. Each family is run beside a ranking by shared words.
+while the weights and the confidence were set; ``test`` was run twice, for its totals, at the end. Each family is run
+beside a ranking by shared words.
 """
 
 from __future__ import annotations
