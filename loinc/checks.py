@@ -73,17 +73,16 @@ class Laboratory:
 
 
 def check(laboratory: Laboratory, today: date) -> list[Fault]:
-    """Every fault, in the order of files and lines."""
+    """Every fault of what was checked, in the order of files and lines. Proposals are checked when accepted."""
     found = [*_catalogue(laboratory), *_together(laboratory, today)]
     for row in laboratory.transcoding:
-        found += check_row(laboratory, row)
+        if row.status == "checked":
+            found += check_row(laboratory, row)
     return sorted(set(found), key=lambda one: (one.file, one.line, one.rule, one.problem))
 
 
 def check_row(laboratory: Laboratory, row: Row) -> Iterator[Fault]:
     """What is wrong with one row: its code, and every axis of it against the analyses that it speaks of."""
-    if not row.loinc or row.status == "refused":
-        return
     term = laboratory.terms.get(row.loinc)
     if term is None:
         yield _missing(laboratory, row)

@@ -143,12 +143,14 @@ def test_a_code_outside_the_subset_that_ships_is_no_fault_before_the_release_is_
     assert [(fault.level, fault.rule) for fault in check(lab, TODAY)] == [("warning", "code")]
 
 
-def test_refused_rows_are_not_checked_and_an_unknown_local_code_is_told() -> None:
+def test_only_what_was_checked_is_checked_and_an_unknown_local_code_is_told() -> None:
     rows = [
         Row(local_code="X", loinc="1988-5", status="refused"),
+        Row(local_code="X", loinc="24323-8", status="proposed"),
+        Row(local_code="X", status="without_loinc"),
         Row(local_code="Y", loinc="2951-2", status="checked"),
     ]
-    assert [(fault.line, fault.rule) for fault in check(laboratory([entry()], rows), TODAY)] == [(3, "catalogue")]
+    assert [(fault.line, fault.rule) for fault in check(laboratory([entry()], rows), TODAY)] == [(5, "catalogue")]
 
 
 @pytest.mark.parametrize(
