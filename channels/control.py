@@ -15,11 +15,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import apsw
 import structlog
 
 from channels.delivery import Route
 from channels.errors import ConfigError, VaguemestreError
-from channels.supervisor import Supervisor
+from channels.supervisor import Supervisor, master_keys
 
 log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ class ControlServer:
             "skip": self._skip,
             "replay": self._replay,
             "reload": self._reload,
+            "rotate": self._rotate,
         }
 
     async def start(self) -> None:
@@ -98,6 +100,8 @@ class ControlServer:
             return {"result": await command(request)}
         except VaguemestreError as error:
             return {"error": str(error)}
+        except apsw.Error as error:
+            return {"error": f"the journal cannot be written: {type(error).__name__}"}
         except KeyError as error:
             return {"error": f"missing or unknown: {error.args[0]}"}
 
@@ -160,6 +164,16 @@ class ControlServer:
         self._audit(request, self._supervisor.loaded.site.site, f"{len(words)} changes")
         return words
 
+    async def _rotate(self, request: dict[str, Any]) -> Any:
+        """Read the key file again and wrap every key under its newest line; answers how many."""
+        loaded, catalog = self._supervisor.loaded, self._supervisor.journal.catalog
+        keys = master_keys(loaded.site.journal, loaded.directory)
+        if keys is None:
+            raise ConfigError("the journal is not encrypted")
+        count = catalog.rotate(keys)
+        self._audit(request, "master key", f"{count} keys")
+        return count
+
 
 def ask(path: Path, request: dict[str, Any], timeout: float = 30.0) -> Any:
     """One request to a running engine. Raises ConfigError when none answers or it says no.
@@ -178,7 +192,7 @@ def ask(path: Path, request: dict[str, Any], timeout: float = 30.0) -> Any:
     if "error" in answer:
         raise ConfigError(answer["error"])
     if "result" not in answer:
-        raise NotRunning(f"the engine at {path} closed the connection without an answer")
+        raise ConfigError(f"the engine at {path} closed the connection without an answer")
     return answer["result"]
 
 

@@ -103,6 +103,8 @@ class Route:
         self.statistics = Statistics()
         self.on_end: Callable[[int, VaguemestreError | None, bytes], None] | None = None
         """With ``ack: delivered``: told of each message how its delivery ended, and the answer."""
+        self.problem = ""
+        """Why the last try did not reach the destination; empty when it did."""
         self._journal, self._steps = journal, steps
         self._tasks: list[asyncio.Task[None]] = []
         self._withdrawn: set[int] = set()
@@ -209,6 +211,8 @@ class Route:
     def _end(self, entry: Entry, state: State, end: End, *, reached: bool) -> None:
         """Note how a delivery ended and let its lanes go on."""
         self._settle(entry.id, state, entry.attempts + 1, end)
+        if reached:
+            self.problem = ""
         self.lanes.done(entry, reached=reached)
         if self.on_end is not None:
             refusal: VaguemestreError | None = None
@@ -236,6 +240,7 @@ class Route:
             self._end(entry, "expired", End(problem=problem), reached=False)
         else:
             self.statistics.retries += 1
+            self.problem = problem
             if entry.attempts == 0:
                 log.warning("delivery will be tried again", route=self.name, message=entry.id, problem=problem)
             self._journal.note(Attempt(entry.id, self.name, entry.attempts + 1, time.time(), problem))
@@ -250,4 +255,4 @@ class Route:
                 message = self._journal.load(oldest.id)
                 oldest.received = message.received if message else 0.0
             received = oldest.received
-        return {**self.lanes.state(), "oldest": received, **self.statistics.values()}
+        return {**self.lanes.state(), "oldest": received, "problem": self.problem, **self.statistics.values()}

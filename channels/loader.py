@@ -72,6 +72,15 @@ def load_site(directory: Path | str, environment: Mapping[str, str] = os.environ
     return _Loader(Path(directory).resolve(), environment).load()
 
 
+def load_settings(directory: Path | str, environment: Mapping[str, str] = os.environ) -> LoadedSite:
+    """``site.yaml`` alone, for those who look at a running engine: faults of other files do not stand in their way.
+
+    Raises:
+        ConfigErrors: with every fault of ``site.yaml``.
+    """
+    return _Loader(Path(directory).resolve(), environment).settings()
+
+
 def no_site() -> LoadedSite:
     """An empty site, for a transform that is tried alone: no channel, no table but the built-in ones."""
     site = Site(site="none", establishment=Establishment(name="-", finess="000000000"))
@@ -124,12 +133,16 @@ class _Loader:
         self._tables = registry.load(registry.TABLES)(directory / "mappings")
         self._code = SiteCode(directory / "transforms")
 
+    def settings(self) -> LoadedSite:
+        """Without channels, tables and functions of the site."""
+        site = self._site()
+        faults = [fault for document in self._documents for fault in document.faults]
+        if faults or site is None:
+            raise ConfigErrors(faults)
+        return LoadedSite(self._directory, site, {}, self._tables, self._code)
+
     def load(self) -> LoadedSite:
         directory = self._directory
-        if not (directory / "site.yaml").is_file():
-            raise ConfigErrors(
-                [ChannelFileError("site.yaml", 0, 0, "there is no such file: this folder is not a site")]
-            )
         site = self._site()
         channels = self._channels()
         self._faults += between_channels(channels, site)
@@ -169,6 +182,10 @@ class _Loader:
         return document, self._resolved[name]
 
     def _site(self) -> Site | None:
+        if not (self._directory / "site.yaml").is_file():
+            raise ConfigErrors(
+                [ChannelFileError("site.yaml", 0, 0, "there is no such file: this folder is not a site")]
+            )
         document, data = self._document(self._directory / "site.yaml")
         if document.data is None and document.faults:
             return None

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import apsw
 import structlog
 
 from channels.errors import ConfigError
@@ -95,7 +96,7 @@ class Supervisor:
                 await runtime.start(waiting, held)
             except (OSError, ConfigError) as error:
                 if not tolerant:
-                    raise
+                    raise ConfigError(f"channel {runtime.name} cannot start: {error}") from error
                 self.broken[runtime.name] = str(error)
                 log.error("channel could not start", channel=runtime.name, error=str(error))
                 with contextlib.suppress(OSError, ConfigError):
@@ -170,7 +171,10 @@ class Supervisor:
         offset = time.time() - time.monotonic()
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
-            await self.keep_house(time.time() - time.monotonic() - offset)
+            try:
+                await self.keep_house(time.time() - time.monotonic() - offset)
+            except (apsw.Error, OSError) as error:  # a full disk: the next round tries again
+                log.error("housekeeping failed", error=type(error).__name__)
 
     async def keep_house(self, clock_moved: float = 0.0) -> int:
         """Seal, index and remove old segments; returns how many were removed.

@@ -90,8 +90,12 @@ class Catalog:
             raise ConfigError("the journal is encrypted and site.yaml names no key (journal.key_file)")
         return self._keys.unwrap(master, wrapped, purpose)
 
-    def rotate(self) -> int:
-        """Wrap every key under the newest master key. Returns how many were wrapped again."""
+    def rotate(self, keys: MasterKeys | None = None) -> int:
+        """Wrap every key under the newest master key. Returns how many were wrapped again.
+
+        keys: the key file as it is now, when it has changed since the catalog was opened.
+        """
+        self._keys = keys or self._keys
         if self._keys is None:
             raise ConfigError("the journal is not encrypted: site.yaml names no key (journal.key_file)")
         count = 0
@@ -158,12 +162,12 @@ class Catalog:
 
     def remove(self, number: int) -> None:
         """Forget a segment and unlink its files: the space is free at once, its key is gone."""
-        self._db.execute("DELETE FROM segment WHERE number=?", (number,))
         path = self.path(number)
         for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             file.unlink(missing_ok=True)
         if folder_of(path).exists():
             shutil.rmtree(folder_of(path))
+        self._db.execute("DELETE FROM segment WHERE number=?", (number,))  # last: on a full disk it needs the room
 
     # operators
 

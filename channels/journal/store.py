@@ -90,7 +90,8 @@ class Journal:
         """
         self._loop = asyncio.get_running_loop()
         try:
-            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self.directory.chmod(0o700)
             self._lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreError(f"the journal folder {self.directory} cannot be written: {error.strerror}") from error

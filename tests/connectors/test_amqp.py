@@ -325,7 +325,7 @@ async def test_both_sides_show_certificates(bench: Bench, rabbitmq: RabbitMQ, is
     await bench.source(**secure).start(bench.intake)
     destination = bench.destination(queue=bench.name, **secure)
     await destination.start()
-    bodies = [hl7(1), hl7(2, b"x" * 3_000_000), hl7(3)]
+    bodies = [hl7(1), hl7(2, b"ZZZ|" + b"x" * 3_000_000), hl7(3)]
     for number, body in enumerate(bodies, 1):
         await destination.send(message(number, body[len(hl7(number)) :]))
     await bench.intake.until(lambda: len(bench.intake.messages) == 3)

@@ -288,6 +288,58 @@ async def test_keys_rotate_while_the_engine_runs(engine: Engine, site: Path) -> 
     assert (await command("messages", "show", site, number)).startswith("MSH")
 
 
+async def test_a_rotation_is_known_to_the_running_engine_so_that_the_old_key_can_go(site: Path) -> None:
+    async with Engine(site) as engine:
+        await engine.give(1)
+        await command("keys", "rotate", site)
+        newest = (site / "master.key").read_text().splitlines()[0]
+        (site / "master.key").write_text(newest + "\n")
+        engine.supervisor.journal._files.roll()
+        await engine.give(2)
+        assert await as_json("keys", "list", site) == {newest.partition(":")[0]: 3}
+    async with Engine(site) as engine:
+        assert (await command("messages", "show", site, 2)).startswith("MSH")
+
+
+async def test_faults_in_a_channel_file_do_not_stand_in_the_way_of_operators(engine: Engine, site: Path) -> None:
+    number = await engine.give(1)
+    await engine.settled()
+    text = (site / "channels" / "adt.yaml").read_text()
+    (site / "channels" / "adt.yaml").write_text("channel: [\n")
+    for words in (
+        ["top", site, "--once"],
+        ["queues", "list", site],
+        ["messages", "story", site, number],
+        ["audit", site],
+    ):
+        await command(*words)
+    await command("queues", "hold", site, "adt/dpi")
+    await command("messages", "replay", site, number, "--to", "sgl", "--go")
+    assert "adt.yaml:" in (await asyncio.to_thread(CliRunner().invoke, app, ["reload", str(site)])).output
+    [first] = await as_json("history", site)
+    await command("history", site, "--restore", first["number"])
+    assert (site / "channels" / "adt.yaml").read_text() == text
+
+
+async def test_a_stuck_destination_says_why(engine: Engine, site: Path) -> None:
+    ProbeDestination.running["adt/dpi"].script.extend([Undelivered("nobody listens there")] * 100_000)
+    await engine.give(1)
+    while "nobody" not in await command("queues", "list", site):
+        await asyncio.sleep(0.01)
+    assert "nobody" in await command("top", site, "--once")  # folded to the width of the terminal
+    ProbeDestination.running["adt/dpi"].script.clear()
+    await engine.settled()
+    assert "nobody" not in await command("queues", "list", site)
+
+
+async def test_a_full_disk_is_an_error_of_the_command_not_of_the_engine(engine: Engine, site: Path) -> None:
+    engine.supervisor.journal.catalog._db.execute("PRAGMA max_page_count=1")
+    with pytest.raises(AssertionError, match="cannot be written"):
+        for _ in range(200):
+            await command("queues", "hold", site, "adt/dpi", "--why", "x" * 10_000)
+    assert "adt/dpi" in await command("queues", "list", site)
+
+
 async def test_without_an_engine_the_commands_that_need_one_say_so(site: Path) -> None:
     assert "no engine answers" in await command("top", site, "--once", code=2)
     assert "no engine answers" in await command("reload", site, code=2)

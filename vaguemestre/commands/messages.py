@@ -14,7 +14,7 @@ from rich.table import Table
 from channels.journal.catalog import Catalog
 from channels.journal.records import Row
 from channels.journal.search import Criteria
-from channels.loader import LoadedSite, load_site
+from channels.loader import LoadedSite, load_settings
 from channels.supervisor import master_keys
 from vaguemestre.commands.replay import replay
 from vaguemestre.commands.run import JSON, SITE, local, operator
@@ -85,7 +85,7 @@ def search(
 
     Example: vaguemestre messages search mon-hopital --kind ORU --state dead --since 2026-11-25T00:00
     """
-    loaded = load_site(site)
+    loaded = load_settings(site)
     criteria = Criteria(
         channel, kind, control_id, sender, state, seconds(loaded, since), seconds(loaded, until),
         patient, visit, account, order, limit,
@@ -114,7 +114,7 @@ def show(
     sent_to: Annotated[str, typer.Option(help="What left for this CHANNEL/DESTINATION instead of what came in.")] = "",
 ) -> None:
     """Print a message as it came in, byte for byte (HL7 segments on lines of their own on a terminal). Audited."""
-    loaded = load_site(site)
+    loaded = load_settings(site)
     archive = archive_of(loaded)
     try:
         message = archive.message(number)
@@ -136,7 +136,7 @@ def story(site: SITE, number: NUMBER, json_: JSON = False) -> None:
 
     Example: vaguemestre messages story mon-hopital 1042
     """
-    loaded = load_site(site)
+    loaded = load_settings(site)
     archive = archive_of(loaded)
     try:
         row, attempts, children = archive.row(number), archive.attempts(number), archive.children(number)
@@ -187,7 +187,7 @@ def export(
     limit: LIMIT = 1000,
 ) -> None:
     """Write messages as files, one each, byte for byte. Audited."""
-    loaded = load_site(site)
+    loaded = load_settings(site)
     archive = archive_of(loaded)
     try:
         criteria = Criteria(

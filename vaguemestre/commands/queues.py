@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from channels.control import NotRunning
 from channels.errors import ConfigError
 from channels.journal import Delivery, Journal
-from channels.loader import LoadedSite, load_site
+from channels.loader import LoadedSite, load_settings, load_site
 from channels.supervisor import journal_of
 from vaguemestre.commands.run import JSON, SITE, control, local, operator
 
@@ -41,11 +42,18 @@ def stopped(loaded: LoadedSite, what: Callable[[Journal], Any]) -> Any:
     return asyncio.run(alone())
 
 
-def _check(loaded: LoadedSite, route: str) -> None:
-    channel, _, name = route.partition("/")
-    known = loaded.channels.get(channel)
-    if known is None or all(one.name != name for one in known.destinations):
-        routes = [f"{one.channel}/{model.name}" for one in loaded.channels.values() for model in one.destinations]
+def _routes_on_disk(loaded: LoadedSite, journal: Journal) -> list[str]:
+    """Destinations of a stopped engine: those of its channels; those that the journal knows, when a file has faults."""
+    try:
+        channels = load_site(loaded.directory).channels.values()
+    except ConfigError:
+        return sorted(journal.waiting().keys() | journal.catalog.holds().keys())
+    return [f"{one.channel}/{model.name}" for one in channels for model in one.destinations]
+
+
+def _check(loaded: LoadedSite, journal: Journal, route: str) -> None:
+    routes = _routes_on_disk(loaded, journal)
+    if route not in routes:
         raise ConfigError(f"no destination is called {route}; there are: {', '.join(routes)}")
 
 
@@ -55,14 +63,17 @@ def list_(site: SITE, json_: JSON = False) -> None:
 
     Example: vaguemestre queues list mon-hopital
     """
-    loaded = load_site(site)
+    loaded = load_settings(site)
     rows = _rows(loaded)
     if json_:
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return
-    table = Table("destination", "waiting", "oldest", "state")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("destination", "waiting", "oldest", "state"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("why", overflow="fold")
     for row in rows:
-        table.add_row(row["route"], str(row["waiting"]), local(loaded, row["oldest"]), row["state"])
+        table.add_row(row["route"], str(row["waiting"]), local(loaded, row["oldest"]), row["state"], row["problem"])
     Console().print(table)
 
 
@@ -75,45 +86,36 @@ def _rows(loaded: LoadedSite) -> list[dict[str, Any]]:
     for channel in state["channels"]:
         for name, values in channel["destinations"].items():
             word = "held" if values["held"] else "unreachable" if values["circuit_open"] else "running"
-            oldest = values["oldest"]
-            rows.append(
-                {"route": f"{channel['channel']}/{name}", "waiting": values["waiting"], "oldest": oldest, "state": word}
-            )
+            row = {"route": f"{channel['channel']}/{name}", "waiting": values["waiting"], "oldest": values["oldest"]}
+            rows.append({**row, "state": word, "problem": values["problem"]})
     return rows
 
 
 def _rows_on_disk(loaded: LoadedSite, journal: Journal) -> list[dict[str, Any]]:
     waiting, holds = journal.waiting(), journal.catalog.holds()
     rows = []
-    for channel in loaded.channels.values():
-        for model in channel.destinations:
-            route = f"{channel.channel}/{model.name}"
-            first = journal.pending(route, 0, 1)
-            message = journal.load(first[0][0]) if first else None
-            rows.append(
-                {
-                    "route": route,
-                    "waiting": waiting.get(route, 0),
-                    "oldest": message.received if message else None,
-                    "state": "held" if route in holds else "stopped",
-                }
-            )
+    for route in _routes_on_disk(loaded, journal):
+        first = journal.pending(route, 0, 1)
+        message = journal.load(first[0][0]) if first else None
+        row = {"route": route, "waiting": waiting.get(route, 0), "oldest": message.received if message else None}
+        since, who, why = holds.get(route, (0.0, "", ""))
+        rows.append({**row, "state": "held" if since else "stopped", "problem": f"{who}: {why}" if why else who})
     return rows
 
 
 @queues.command("hold")
 def hold(site: SITE, route: ROUTE, why: WHY = "") -> None:
     """Keep everything for a destination waiting, also after a restart, until it is released."""
-    loaded = load_site(site)
-    _check(loaded, route)
+    loaded = load_settings(site)
     try:
         control(loaded, {"do": "hold", "route": route, "why": why})
     except NotRunning:
-        stopped(loaded, lambda journal: _hold_on_disk(journal, route, why))
+        stopped(loaded, lambda journal: _hold_on_disk(loaded, journal, route, why))
     typer.echo(f"{route} is held")
 
 
-def _hold_on_disk(journal: Journal, route: str, why: str) -> None:
+def _hold_on_disk(loaded: LoadedSite, journal: Journal, route: str, why: str) -> None:
+    _check(loaded, journal, route)
     journal.catalog.hold(route, operator(), why)
     journal.catalog.audit(operator(), "hold", route, why)
 
@@ -121,16 +123,16 @@ def _hold_on_disk(journal: Journal, route: str, why: str) -> None:
 @queues.command("release")
 def release(site: SITE, route: ROUTE) -> None:
     """Let a held destination go; also tries at once what waits for a retry."""
-    loaded = load_site(site)
-    _check(loaded, route)
+    loaded = load_settings(site)
     try:
         control(loaded, {"do": "release", "route": route})
     except NotRunning:
-        stopped(loaded, lambda journal: _release_on_disk(journal, route))
+        stopped(loaded, lambda journal: _release_on_disk(loaded, journal, route))
     typer.echo(f"{route} is released")
 
 
-def _release_on_disk(journal: Journal, route: str) -> None:
+def _release_on_disk(loaded: LoadedSite, journal: Journal, route: str) -> None:
+    _check(loaded, journal, route)
     journal.catalog.release(route)
     journal.catalog.audit(operator(), "release", route)
 
@@ -143,8 +145,7 @@ def skip(
     why: WHY = "skipped by an operator",
 ) -> None:
     """Take one waiting message out of a destination's queue, to its dead letters; it can be replayed later."""
-    loaded = load_site(site)
-    _check(loaded, route)
+    loaded = load_settings(site)
     try:
         control(loaded, {"do": "skip", "route": route, "message": message, "why": why})
     except NotRunning:

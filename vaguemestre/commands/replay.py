@@ -14,7 +14,7 @@ from channels.control import NotRunning, Replay
 from channels.errors import ConfigError
 from channels.journal.records import DEAD, Row
 from channels.journal.search import Criteria
-from channels.loader import LoadedSite, load_site
+from channels.loader import LoadedSite, load_settings, load_site
 from channels.runtime import ChannelRuntime
 from channels.supervisor import journal_of
 from channels.workers import Workers
@@ -47,7 +47,7 @@ def replay(
     · vaguemestre messages show mon-hopital 42 > 42.hl7, mend the file, then
     vaguemestre messages replay mon-hopital 42 --with 42.hl7 --go
     """
-    loaded = load_site(site)
+    loaded = load_settings(site)
     criteria = Criteria(
         channel, kind, state=state, limit=limit, since=seconds(loaded, since), until=seconds(loaded, until)
     )
@@ -55,7 +55,8 @@ def replay(
     if repaired is not None and len(rows) != 1:
         raise ConfigError("--with goes with the number of one message")
     body = base64.b64encode(repaired.read_bytes()).decode() if repaired else ""
-    chosen = [Replay(row.channel, row.id, _names(loaded, row, to or []), body) for row in rows]
+    known = _destinations(loaded)
+    chosen = [Replay(row.channel, row.id, _names(known, row, to or []), body) for row in rows]
     systems = sorted({f"{one.channel}/{name}" for one in chosen for name in one.destinations})
     made = _send(loaded, chosen, rate) if go else []
     if json_:
@@ -82,12 +83,20 @@ def _chosen(loaded: LoadedSite, numbers: list[int] | None, criteria: Criteria) -
         archive.close()
 
 
-def _names(loaded: LoadedSite, row: Row, only: list[str]) -> tuple[str, ...]:
+def _destinations(loaded: LoadedSite) -> dict[str, list[str]]:
+    """Channel -> its destinations, of the running engine or of the files."""
+    try:
+        return {one["channel"]: list(one["destinations"]) for one in control(loaded, {"do": "state"})["channels"]}
+    except NotRunning:
+        channels = load_site(loaded.directory).channels
+        return {name: [model.name for model in channel.destinations] for name, channel in channels.items()}
+
+
+def _names(channels: dict[str, list[str]], row: Row, only: list[str]) -> tuple[str, ...]:
     """The destinations of one message: those asked for, else those that did not take it."""
-    channel = loaded.channels.get(row.channel)
-    if channel is None:
-        raise ConfigError(f"message {row.id} came through channel {row.channel}, which the site no longer has")
-    known = [model.name for model in channel.destinations]
+    known = channels.get(row.channel)
+    if known is None:
+        raise ConfigError(f"message {row.id} came through channel {row.channel}, which does not run")
     unknown = set(only) - set(known)
     if unknown:
         raise ConfigError(f"{row.channel} has no destination {', '.join(sorted(unknown))}; it has {', '.join(known)}")
@@ -109,6 +118,7 @@ def _send(loaded: LoadedSite, chosen: list[Replay], rate: float) -> list[int]:
 
 async def _send_later(loaded: LoadedSite, chosen: list[Replay]) -> list[int]:
     """Queue the copies in the journal of a stopped engine: they leave when it starts."""
+    loaded = load_site(loaded.directory)
     journal = journal_of(loaded)
     journal.open()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -19,7 +21,7 @@ from channels.control import NotRunning, ask
 from channels.errors import ConfigError
 from channels.journal import MasterKeys
 from channels.journal.catalog import Catalog
-from channels.loader import LoadedSite, load_site
+from channels.loader import LoadedSite, load_settings, load_site
 from channels.supervisor import master_keys
 
 SITE = Annotated[Path, typer.Argument(help="Folder of the site.", exists=True, file_okay=False)]
@@ -30,7 +32,7 @@ keys = typer.Typer(help="Master keys of the journal.", no_args_is_help=True)
 
 def operator() -> str:
     """Who types the command, for the audit trail."""
-    return getpass.getuser()
+    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 def control(loaded: LoadedSite, request: dict[str, Any], timeout: float = 30.0) -> Any:
@@ -65,7 +67,7 @@ def reload(
 
     Example: vaguemestre reload mon-hopital --why "SGL moved to its new server"
     """
-    words = control(load_site(site), {"do": "reload", "why": why})
+    words = control(load_settings(site), {"do": "reload", "why": why})
     if json_:
         typer.echo(json.dumps(words, ensure_ascii=False))
     else:
@@ -75,21 +77,16 @@ def reload(
 def state_tables(loaded: LoadedSite, state: dict[str, Any], before: dict[str, Any] | None, seconds: float) -> Group:
     """What moves, as tables: messages per second since ``before``, queues and their age."""
     earlier = {one["channel"]: one for one in before["channels"]} if before else {}
-    table = Table(title=f"{state['site']} — {'prêt / ready' if state['ready'] else 'PAS PRÊT / NOT READY'}")
-    for name in ("canal / channel", "reçus / received", "/s", "refusés / refused", "dernier / last"):
-        table.add_column(name, justify="left" if name.startswith("canal") else "right")
-    queues = Table()
-    columns = (
-        "destination",
-        "remis / delivered",
-        "/s",
-        "en attente / waiting",
-        "plus ancien / oldest",
-        "rejets / dead",
-        "état / state",
-    )
-    for name in columns:
-        queues.add_column(name, justify="left" if name in ("destination", columns[-1]) else "right")
+    ready = "prêt / ready" if state["ready"] else "[red]PAS PRÊT / NOT READY"
+    table = Table(title=f"{state['site']} — {ready}", box=SIMPLE_HEAD, pad_edge=False)
+    queues = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("canal\nchannel", no_wrap=True)
+    queues.add_column("destination", no_wrap=True)
+    for name in ("reçus\nreceived", "/s", "refusés\nrefused", "dernier\nlast"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("remis\ndelivered", "/s", "attente\nwaiting", "âge\nage", "rejets\ndead"):
+        queues.add_column(name, justify="right", no_wrap=True)
+    queues.add_column("état\nstate", overflow="fold")
     for one in state["channels"]:
         old = earlier.get(one["channel"], one)
         rate = (one["received"] - old["received"]) / seconds
@@ -106,12 +103,14 @@ def state_tables(loaded: LoadedSite, state: dict[str, Any], before: dict[str, An
 
 
 def _queue_row(route: str, values: dict[str, Any], rate: float) -> list[str]:
-    oldest = values["oldest"]
-    age = f"{max(0, time.time() - oldest):.0f} s" if oldest and values["waiting"] else ""
+    age = f"{max(0, time.time() - values['oldest']):.0f} s" if values["oldest"] and values["waiting"] else ""
     dead = values["failed"] + values["refused"] + values["expired"]
-    state = "retenu / held" if values["held"] else "injoignable / unreachable" if values["circuit_open"] else "ok"
-    colour = "" if state == "ok" else "[yellow]" if values["held"] else "[red]"
-    return [route, str(values["delivered"]), f"{rate:.0f}", str(values["waiting"]), age, str(dead), colour + state]
+    state = "[red]injoignable / unreachable" if values["circuit_open"] else "ok"
+    if values["held"]:
+        state = "[yellow]retenu / held"
+    if values["problem"]:
+        state += f"\n{values['problem']}"
+    return [route, str(values["delivered"]), f"{rate:.0f}", str(values["waiting"]), age, str(dead), state]
 
 
 def top(
@@ -124,7 +123,7 @@ def top(
 
     Example: vaguemestre top mon-hopital
     """
-    loaded = load_site(site)
+    loaded = load_settings(site)
     state = control(loaded, {"do": "state"})
     if json_:
         typer.echo(json.dumps(state, ensure_ascii=False))
@@ -142,7 +141,7 @@ def top(
 @keys.command("list")
 def list_keys(site: SITE, json_: JSON = False) -> None:
     """Name the master keys that the journal needs; a line of the key file with another name can be removed."""
-    catalog = _catalog(load_site(site))
+    catalog = _catalog(load_settings(site))
     masters = catalog.masters()
     catalog.close()
     if json_:
@@ -159,7 +158,7 @@ def rotate(site: SITE) -> None:
 
     Bodies are not encrypted again: only the small keys that encrypt them are. The engine may run meanwhile.
     """
-    loaded = load_site(site)
+    loaded = load_settings(site)
     settings = loaded.site.journal
     if settings.key_file is None:
         raise ConfigError("site.yaml names no journal.key_file: there is no key file to add a key to")
@@ -167,11 +166,12 @@ def rotate(site: SITE) -> None:
     old = path.read_text(encoding="ascii")
     line = MasterKeys.new_line(f"k{int(time.time())}")
     path.write_text(line + old, encoding="ascii")
-    catalog = Catalog(loaded.directory / settings.directory, MasterKeys.read(line + old), write=True)
     try:
+        count = control(loaded, {"do": "rotate"})
+    except NotRunning:
+        catalog = Catalog(loaded.directory / settings.directory, MasterKeys.read(line + old), write=True)
         count = catalog.rotate()
         catalog.audit(operator(), "rotate", "master key", f"{count} keys")
-    finally:
         catalog.close()
     typer.echo(f"{count} keys are wrapped under {line.partition(':')[0]}; the older lines of {path} can be removed")
 
@@ -190,7 +190,7 @@ def history(
 
     Example: vaguemestre history mon-hopital --restore 3 && vaguemestre reload mon-hopital
     """
-    loaded = load_site(site)
+    loaded = load_settings(site)
     catalog = _catalog(loaded)
     entries = catalog.configurations()
     catalog.close()
@@ -217,7 +217,7 @@ def history(
 
 def audit(site: SITE, limit: Annotated[int, typer.Option(help="How many entries.")] = 50, json_: JSON = False) -> None:
     """Show who looked at or moved which messages, the latest first."""
-    loaded = load_site(site)
+    loaded = load_settings(site)
     catalog = _catalog(loaded)
     entries = catalog.audited(limit)
     catalog.close()
