@@ -174,7 +174,7 @@ class _Job:
             raise _Cannot("the message has no component separator: no place for a second code", line.at(3))
         cells = segment[3].split(component)
         cells += [""] * (12 - len(cells))
-        added = [row.loinc, escape(row.loinc_name, separators), "LN"]
+        added = [row.loinc, escape(_carried(row.loinc_name, segment.owner.charset), separators), "LN"]
         kept = [cells[start : start + 3] for start in (0, 3, 9) if any(cells[start : start + 3])]
         order = [added, *kept] if self._settings.position == "first" else [kept[0], added, *kept[1:]]
         if len(order) > 3:
@@ -276,6 +276,15 @@ def _triplets(line: Line) -> list[tuple[str, str, str]]:
     cells = [part.strip() for part in line.parts(3)] + [""] * 12
     found = [(cells[start], cells[start + 1], cells[start + 2]) for start in (0, 3, 9)]
     return [one for one in found if one[0]]
+
+
+def _carried(name: str, charset: str) -> str:
+    """The name of a code, or ``""`` when the message's character set lacks a letter of it: the code says it all."""
+    try:
+        name.encode(charset)
+    except UnicodeEncodeError:
+        return ""
+    return name
 
 
 def _has_digit(text: str) -> bool:

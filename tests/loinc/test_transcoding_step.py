@@ -180,6 +180,15 @@ def test_delimiters_of_the_message_are_kept() -> None:
     assert out.body.decode().endswith("OBX|1|NM|HB*Hb*L*718-7**LN||120!130|g/L**UCUM")
 
 
+def test_a_name_that_the_character_set_of_the_message_lacks_is_left_out() -> None:
+    table = Transcoding([Row(local_code="HB", loinc="718-7", loinc_name="Hémoglobine", status="checked")])
+    for charset, name in (("ASCII", ""), ("8859/1", "Hémoglobine")):
+        head = HEAD.replace("|P|2.5", f"|P|2.5||||||{charset}")
+        message = er7.message(f"{head}\rOBX|1|NM|HB^Hb^L||13|g/dL".encode())
+        out = Transcode(TranscodeSettings())(message, context(table))
+        assert f"|HB^Hb^L^718-7^{name}^LN|" in out.body.decode(message.charset)
+
+
 def test_a_table_of_another_kind_is_a_fault_of_the_site() -> None:
     message = er7.message(HEAD.encode())
     other = Context(context().site, "c", datetime(2026, 1, 1, tzinfo=UTC), lambda _: SiteTables(None).table("units"))
