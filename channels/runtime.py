@@ -334,6 +334,7 @@ class ChannelRuntime:
         outcome = await future
         if outcome.error is not None:
             raise outcome.error
+        self._journal.catalog.replayed(number, tuple(f"{self.name}/{one}" for one in only), outcome.id)
         return outcome.id
 
     def state(self) -> dict[str, Any]:

@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS segment(
   master TEXT, wrapped BLOB);
 CREATE TABLE IF NOT EXISTS key(purpose TEXT PRIMARY KEY, master TEXT, wrapped BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS hold(route TEXT PRIMARY KEY, since REAL NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS replayed(
+  message INTEGER NOT NULL, route TEXT NOT NULL, child INTEGER NOT NULL, PRIMARY KEY(message, route)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS applied(
   id INTEGER PRIMARY KEY, time REAL NOT NULL, who TEXT NOT NULL, why TEXT NOT NULL, configuration TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS audit(
@@ -182,6 +184,16 @@ class Catalog:
     def holds(self) -> dict[str, tuple[float, str, str]]:
         """Held destinations: route -> (since, who, why)."""
         return {route: (since, who, why) for route, since, who, why in rows(self._db, "SELECT * FROM hold")}
+
+    def replayed(self, message: int, routes: tuple[str, ...], child: int) -> None:
+        """Remember that a message was sent again to some destinations, as message ``child``."""
+        with self._db:
+            values = [(message, route, child) for route in routes]
+            self._db.executemany("INSERT OR REPLACE INTO replayed VALUES(?,?,?)", values)
+
+    def replays(self) -> dict[tuple[int, str], int]:
+        """(message, route) -> the message that it was sent again as."""
+        return {(message, route): child for message, route, child in rows(self._db, "SELECT * FROM replayed")}
 
     def audit(self, who: str, action: str, thing: str, detail: str = "") -> None:
         """Record that someone saw or moved something. Never pass message contents."""

@@ -10,9 +10,9 @@ from channels.errors import StoreError
 from channels.message import Message
 from channels.values import value
 
-State = Literal["delivered", "filtered", "refused", "failed", "expired", "skipped"]
+State = Literal["delivered", "filtered", "refused", "failed", "expired", "skipped", "replayed"]
 """How a delivery ended: taken; not wanted by a filter; the destination said no; the message cannot pass
-(transform or form); retried until ``give_up``; skipped by an operator."""
+(transform or form); retried until ``give_up``; skipped by an operator; a dead letter that was sent again."""
 
 DEAD: tuple[State, ...] = ("refused", "failed", "expired", "skipped")
 """The states of dead letters."""
@@ -80,7 +80,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One message of the journal without its body, as searches give it."""
+    """One message of the journal without its body, as searches give it.
+
+    replayed: it was refused, and an operator sent it again.
+    """
 
     id: int
     received: float
@@ -95,13 +98,14 @@ class Row:
     refusal: tuple[str, str, str] | None
     waiting: tuple[str, ...]
     deliveries: tuple[Delivery, ...]
+    replayed: bool = False
 
     @property
     def state(self) -> str:
         """``refused``, ``waiting``, else the gravest of its deliveries' states (``delivered`` when all went well)."""
-        if self.refusal:
+        if self.refusal and not self.replayed:
             return "refused"
         if self.waiting:
             return "waiting"
-        states = {one.state for one in self.deliveries}
-        return next((state for state in (*DEAD, "delivered") if state in states), "filtered")
+        states = {one.state for one in self.deliveries} | ({"replayed"} if self.replayed else set())
+        return next((state for state in (*DEAD, "replayed", "delivered") if state in states), "filtered")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import apsw
 from channels.errors import ConfigError
 from channels.journal.catalog import Catalog, SegmentInfo
 from channels.journal.keys import MasterKeys
-from channels.journal.records import Attempt, Delivery, Row
+from channels.journal.records import DEAD, Attempt, Delivery, Row
 from channels.journal.segment import Segment
 from channels.journal.sqlite import row, rows
 from channels.message import Message
@@ -30,7 +31,9 @@ _STATES = {
     "WHERE state IN ('refused', 'failed', 'expired')))",
     "delivered": "id IN (SELECT message FROM delivery WHERE state='delivered')",
 }
-STATES = tuple(_STATES)
+STATES = (*_STATES, "replayed")
+_DEAD = frozenset({*DEAD, "dead"})
+_ALL = 2**62
 FACETS = ("patient", "visit", "account", "order")
 
 
@@ -63,6 +66,7 @@ class Archive:
         """Raises ConfigError when there is no journal, or its key is missing."""
         self.catalog = Catalog(directory, keys)
         self._open: dict[int, Segment] = {}
+        self._replays = self.catalog.replays()
 
     def close(self) -> None:
         """Close all files."""
@@ -94,15 +98,10 @@ class Archive:
 
     def find(self, criteria: Criteria) -> list[Row]:
         """Matching messages, newest first, at most ``limit``. Raises ConfigError for an unknown state."""
-        where, values = self._where(criteria)
-        found: list[Row] = []
-        for segment in self._segments():
-            room = criteria.limit - len(found)
-            if room <= 0:
-                break
-            sql = f"SELECT {_COLUMNS} FROM message WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608  # constants
-            found += [self._row(segment, one) for one in rows(segment.db, sql, (*values, room))]
-        return found
+        found = (self.row(number) for number in self.numbers(replace(criteria, limit=_ALL)))
+        if criteria.state in _DEAD:  # those that were sent again since are no dead letters any more
+            found = (row for row in found if row.state in DEAD)
+        return list(itertools.islice(found, criteria.limit))
 
     def numbers(self, criteria: Criteria, page: int = 1000) -> Iterator[int]:
         """Numbers of the matching messages, newest first, at most ``limit``; read in pages, so memory does not grow.
@@ -123,8 +122,12 @@ class Archive:
                 below = found[-1][0]
 
     def _where(self, criteria: Criteria) -> tuple[str, list[str | float | int]]:
-        parts, values = ["1"], []
-        if criteria.state:
+        parts: list[str] = ["1"]
+        values: list[str | float | int] = []
+        if criteria.state == "replayed":
+            parts.append("id IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(sorted({message for message, _ in self._replays})))
+        elif criteria.state:
             if criteria.state not in _STATES:
                 raise ConfigError(f"a state is one of {', '.join(STATES)}")
             parts.append(_STATES[criteria.state])
@@ -156,11 +159,16 @@ class Archive:
             refusal=tuple(json.loads(refusal)) if refusal else None,
             waiting=tuple(route for (route,) in waiting),
             deliveries=self._deliveries(segment, number),
+            replayed=refusal is not None and any(message == number for message, _ in self._replays),
         )  # fmt: skip
 
     def _deliveries(self, segment: Segment, number: int) -> tuple[Delivery, ...]:
         found = rows(segment.db, "SELECT * FROM delivery WHERE message=? ORDER BY time", (number,))
-        return tuple(Delivery(*columns) for columns in found)
+        made = [Delivery(*columns) for columns in found]
+        return tuple(
+            replace(one, state="replayed") if one.state in DEAD and (number, one.route) in self._replays else one
+            for one in made
+        )
 
     def row(self, number: int) -> Row:
         """One message without its body. Raises ConfigError when the journal does not have it."""

@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from channels import registry
 from channels.control import ControlServer
-from channels.errors import Refused, Undelivered
+from channels.errors import MessageError, Refused, Undelivered
 from channels.journal import MasterKeys
 from channels.loader import load_site
 from channels.message import Message
+from channels.ports import Outcome
 from channels.supervisor import Supervisor
 from tests.channels.probe import ProbeDestination, ProbeSource
 from transforms import er7
@@ -212,7 +213,10 @@ async def test_replay_goes_by_itself_only_where_the_message_was_not_taken(engine
     await engine.settled()
     assert sent["destinations"] == ["adt/sgl"]
     assert (len(received("dpi")), len(received("sgl"))) == (1, 1)
-    assert (await as_json("messages", "story", site, number))["children"] == sent["sent_as"]
+    story = await as_json("messages", "story", site, number)
+    assert (story["children"], story["state"]) == (sent["sent_as"], "replayed")
+    assert (await as_json("messages", "replay", site, "--state", "dead"))["messages"] == []
+    assert [one["id"] for one in await as_json("messages", "search", site, "--state", "replayed")] == [number]
 
 
 async def test_a_message_can_be_repaired_and_sent_in_the_place_of_the_first(
@@ -359,3 +363,22 @@ async def test_garbage_on_the_control_socket_is_answered(engine: Engine, site: P
     writer.close()
     await writer.wait_closed()
     assert oct((site / "var" / "control.sock").stat().st_mode & 0o777) == "0o600"
+
+
+async def test_a_refused_message_that_was_repaired_and_sent_is_no_dead_letter_any_more(
+    engine: Engine, site: Path, tmp_path: Path
+) -> None:
+    source = ProbeSource.running["adt"]
+    assert source.intake is not None
+    refused: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    body = b"MSH|^~\\&|GAP|CH|PFI|CH|20260310||ADT^A01|G1|P|2.5\rPID|1||7^^^CH^PI\r"
+    source.intake.refuse(er7.message(body, 1_770_000_000.0), MessageError("missing", "PV1", "100"), refused.set_result)
+    number = (await refused).id
+    assert [one["id"] for one in await as_json("messages", "search", site, "--state", "dead")] == [number]
+    mended = tmp_path / "mended.hl7"
+    mended.write_bytes(body + b"PV1|1|I\r")
+    await command("messages", "replay", site, number, "--with", mended, "--go")
+    await engine.settled()
+    assert [message.body for message in received("dpi")] == [mended.read_bytes()]
+    assert await as_json("messages", "search", site, "--state", "dead") == []
+    assert (await as_json("messages", "story", site, number))["state"] == "replayed"
