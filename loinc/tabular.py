@@ -6,6 +6,7 @@ import csv
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from io import StringIO
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ class Table(NamedTuple):
     rows: tuple[tuple[int, dict[str, str]], ...]
 
 
+@lru_cache(maxsize=8192)
 def clean(text: str) -> str:
     """A cell on one line: blanks of all kinds become one, control characters go, none at the ends."""
     shown = "".join(" " if unicodedata.category(sign) in ("Cc", "Zl", "Zp") else sign for sign in text)
