@@ -9,12 +9,10 @@ Source: XSLT 3.0; Saxon configuration features ``allowedProtocols`` and ``allow-
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, ClassVar, Literal
 from xml.sax.saxutils import quoteattr
@@ -26,6 +24,7 @@ from channels.errors import ConfigError, MessageError, ParseError
 from channels.fields import Settings, SiteFile
 from channels.message import Message
 from channels.ports import Context
+from transforms.native_errors import native_errors
 
 _FEATURE = "http://saxon.sf.net/feature/"
 _SCHEME = "site"
@@ -139,7 +138,7 @@ class _Compiled:
         tree = (
             etree.tostring(_tree(text), encoding="unicode") if b"encoding=" in text[:100] else text.decode("utf-8-sig")
         )
-        with _stderr():
+        with native_errors():
             try:
                 node = builder.parse_xml(xml_text=tree, encoding="UTF-8")
                 executable = self._processor.new_xslt30_processor().compile_stylesheet(stylesheet_node=node)
@@ -151,7 +150,7 @@ class _Compiled:
 
     def run(self, source: Any, received: str) -> str:
         text = etree.tostring(source.getroottree(), encoding="unicode")
-        with _stderr() as told:
+        with native_errors() as told:
             try:
                 node = self._processor.parse_xml(xml_text=text, encoding="UTF-8")
                 executable = self._executable
@@ -191,19 +190,6 @@ def _catalog(folder: Path) -> IO[bytes]:
     )
     made.flush()
     return made
-
-
-@contextmanager
-def _stderr() -> Iterator[IO[bytes]]:
-    """What native code writes on the standard error output, which may quote the message, kept from logs."""
-    with tempfile.TemporaryFile() as kept:
-        before = os.dup(2)
-        os.dup2(kept.fileno(), 2)
-        try:
-            yield kept
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
 
 
 def _faults(text: str, name: str) -> str:
