@@ -31,7 +31,7 @@ def code(*line: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("line", "loinc"),
+    "line, loinc",
     [
         (("Natrémie", "Sérum", "mmol/L"), "2951-2"),
         (("NATREMIE", "SERUM", "mmol/l"), "2951-2"),
@@ -56,7 +56,7 @@ def test_common_analyses_get_the_code_that_is_meant(line: tuple[str, ...], loinc
 
 
 @pytest.mark.parametrize(
-    ("label", "specimen", "unit", "loinc"),
+    "label, specimen, unit, loinc",
     [
         ("Hémogloibne", "Sang", "g/dL", "718-7"),
         ("GAMMA GLUTAMYLTRANSF", "Sérum", "UI/L", "2324-2"),
@@ -70,7 +70,7 @@ def test_labels_cut_short_or_misspelt_are_read(label: str, specimen: str, unit: 
 
 
 @pytest.mark.parametrize(
-    ("label", "specimen", "loinc"),
+    "label, specimen, loinc",
     [
         ("WBC", "Blood", "6690-2"),
         ("BUN", "Blood", "3094-0"),
@@ -168,7 +168,7 @@ def test_a_table_with_french_labels_teaches_its_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "french"),
+    "label, french",
     [
         ("Numération des hématies", True),
         ("White Blood Cells", False),

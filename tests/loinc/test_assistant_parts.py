@@ -17,7 +17,7 @@ from loinc.assistant.units import read_unit
 
 
 @pytest.mark.parametrize(
-    ("unit", "property_", "time"),
+    "unit, property_, time",
     [
         ("mmol/L", "SCnc", ""),
         ("µmol/l", "SCnc", ""),
@@ -82,7 +82,7 @@ def test_any_text_may_be_a_unit_a_specimen_or_a_label(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "system"),
+    "text, system",
     [
         ("Sérum", "Ser"),
         ("Plasma citraté", "PPP"),
@@ -106,7 +106,7 @@ def test_serum_answers_for_serum_or_plasma_but_not_for_urine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "two", "edits"),
+    "one, two, edits",
     [("abc", "abc", 0), ("abc", "acb", 1), ("abc", "abd", 1), ("abc", "ab", 1), ("abcd", "xyzt", 3)],
 )
 def test_the_distance_counts_edits_up_to_a_limit(one: str, two: str, edits: int) -> None:
@@ -114,7 +114,7 @@ def test_the_distance_counts_edits_up_to_a_limit(one: str, two: str, edits: int)
 
 
 @pytest.mark.parametrize(
-    ("french", "english"),
+    "french, english",
     [
         ("vancomycine", "vancomycin"),
         ("lactique", "lactate"),
@@ -137,7 +137,7 @@ def test_a_word_cut_short_finds_the_common_word() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "method"),
+    "text, method",
     [("ELISA", "Immunoassay"), ("IFI", "Immunofluorescence"), ("PCR temps réel", "NAA with probe detection"),
      ("Comptage automate", "Automated count"), ("Western blot", "Immunoblot"), ("Bandelette réactive", "Test strip")],
 )  # fmt: skip
@@ -156,7 +156,7 @@ def test_a_technique_that_loinc_has_no_method_for_is_known_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    "text, expected",
     [("T.S.H.", "tsh"), ("Œstradiol", "oestradiol"), ("β-HCG", "beta -hcg"), ("d'ascite", "ascite"), ("µg", "ug"), ("à jeun", "jeun")],
 )  # fmt: skip
 def test_text_is_folded(text: str, expected: str) -> None:
