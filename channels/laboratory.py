@@ -91,7 +91,16 @@ class LaboratorySettings(Organization):
         {}, description="OIDs of code systems by the name that messages give (OBX-3.3)."
     )
     chapters: str | None = Field(None, description="Table of the site: OBR-24 or OBR-4 code -> LOINC chapter.")
+    sub_chapters: str | None = Field(None, description="Table of the site: OBR-4 code -> LOINC sub-chapter.")
     units: str | None = Field(None, description="Table of the site: unit as written -> UCUM.")
+    flags: str | None = Field(None, description="Table of the site: OBX-8 -> HL7 interpretation code.")
+    methods: str | None = Field(None, description="Table of the site: OBX-17 code -> technique (ANSM).")
+    specimens: str | None = Field(None, description="Table of the site: SPM-4 or OBR-15 code -> HL7 table 0487.")
+    microorganisms: str | None = Field(None, description="Table of the site: code of a germ -> SNOMED CT.")
+    antibiotics: str | None = Field(None, description="Table of the site: code of an antibiotic -> LOINC.")
+    germ_codes: tuple[str, ...] = Field(
+        (), description="OBX-3.1 that names a germ, besides the LOINC codes of cultures: each is an isolate."
+    )
     decimal_comma: bool = Field(
         False, description="Read `1,234` as a decimal number. Without it, only commas that cannot be thousands are."
     )
@@ -101,6 +110,17 @@ class LaboratorySettings(Organization):
     )
     unknown_unit: Literal["refuse", "text"] = Field(
         "refuse", description="A unit that no table knows: refuse the message, or keep the unit as text."
+    )
+    other_values: Literal["refuse", "text"] = Field(
+        "refuse",
+        description="A value whose type a report has no place for (XPN, MA...): refuse the message, or keep its words.",
+    )
+    outside_group: Literal["refuse", "keep"] = Field(
+        "refuse", description="A result before any OBR: refuse the message, or keep it in a panel of its own."
+    )
+    previous_results: Literal["earlier_day", "separate"] = Field(
+        "earlier_day",
+        description="A result of a day before the sampling, with another of its code: previous result, or one more.",
     )
     no_loinc: Literal["refuse", "keep"] = Field(
         "keep", description="A result without LOINC code: refuse, or local code only."

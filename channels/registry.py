@@ -40,7 +40,9 @@ TRANSFORMS = {
     "hl7.repair": "transforms.repair:repair",
     "ins.withhold_unverified": "transforms.ins:withhold_unverified",
     "loinc.transcode": "transforms.loinc_codes:Transcode",
+    "validate": "transforms.validation.step:Validate",
     "cda.cr_bio": "transforms.cda:cr_bio",
+    "cda.level_1": "transforms.cda:level_1",
 }
 FORMATS = {"hl7v2": "transforms.hl7v2:FORMAT"}
 MATCHER = "transforms.match:Match"

@@ -8,20 +8,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from channels.errors import MappingError, ProfileError
+from transforms import er7
 from transforms.oru_lines import Line
 from transforms.oru_people import people
-from transforms.oru_results import observation
+from transforms.oru_results import Found, observation
 from transforms.oru_rules import Rules
+from transforms.oru_series import settle
 from transforms.report import Attachment, Coding, Concept, Identifier, LeftOut, Moment, Note, Panel, Result, Specimen
 from transforms.tables import value_set
 
 _STATUSES = frozenset("FCXPASRIOZY")
+_OUTSIDE = er7.parse("MSH|^~\\&\rOBR|1|||^Autres résultats\r".encode())
 _SPECIMEN_TABLES = frozenset({"", "HL70487", "HL70070", "0487", "0070"})
 
 
 @dataclass(slots=True)
 class Order:
-    """The segments of one order group. followers: where an NTE goes, that is with the segment just before it."""
+    """The segments of one order group. followers: where an NTE goes, that is with the segment just before it.
+
+    outside: results that no OBR precedes, kept in a panel of their own.
+    """
 
     common: Line | None = None
     request: Line | None = None
@@ -30,6 +36,7 @@ class Order:
     specimens: list[tuple[Line, list[Line]]] = field(default_factory=list)
     followers: list[Line] | None = None
     specimen_first: bool = False
+    outside: bool = False
 
     def add(self, line: Line) -> None:
         """An OBX or SPM. An OBX after an SPM describes the specimen, unless SPM comes before all results."""
@@ -50,49 +57,124 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """What an order is the follow-up of (OBR-26, OBR-29, ORC-8).
+
+    codes, sub_id, text: of the parent result; empty when the order has only a parent order. group: ORC-8 as it is.
+    """
+
+    placer: str = ""
+    filler: str = ""
+    group: str = ""
+    codes: frozenset[str] = frozenset()
+    sub_id: str = ""
+    text: str = ""
+    place: str = ""
+
+    @property
+    def result(self) -> bool:
+        """It names a result, not only an order."""
+        return bool(self.codes or self.sub_id or self.text)
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOrder:
-    """What one order group gives. panel: None when it only carries files or directions."""
+    """What one order group gives. head: its numbers, specimens, times; panel: None when it has no result.
+
+    found: one for each result of the panel, in its order. withdrawn: results that the laboratory deleted.
+    """
 
     order: Order
+    head: Panel
     panel: Panel | None
     chapter: Coding
-    attachments: tuple[Attachment, ...]
-    left_out: tuple[LeftOut, ...]
+    attachments: tuple[Attachment, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    sub_chapter: Coding | None = None
+    found: tuple[Found, ...] = ()
+    withdrawn: tuple[Found, ...] = ()
+    parent: Parent | None = None
+    numbers: tuple[str, str] = ("", "")
+    """Placer and filler numbers, as written."""
 
 
-def panel(order: Order, rules: Rules) -> ReadOrder:
-    """Read one order group."""
-    obr = order.request
-    if obr is None:
-        raise ProfileError(
-            "an order without its request line (OBR)", order.common.place if order.common else "OBR", "100"
-        )
-    if obr.value(26) or obr.value(29):
-        raise ProfileError("a result linked to an isolate or to another order is not carried yet", obr.at(26))
+def panel(order: Order, rules: Rules, *, structured: bool = True) -> ReadOrder:
+    """Read one order group. structured: False reads its files, and leaves its results to them."""
+    obr = _request(order)
     given = obr.value(25).upper()
     if given and given not in _STATUSES:
         raise MappingError("not a status of HL7 table 0123", obr.at(25))
-    results: list[Result] = []
-    attachments: list[Attachment] = []
-    left_out: list[LeftOut] = []
-    for obx, ntes in order.observations:
-        found = observation(obx, notes(ntes), given, rules)
-        if found.result:
-            results.append(found.result)
-        elif found.attachment:
-            attachments.append(found.attachment)
-        elif found.left_out:
-            left_out.append(found.left_out)
-    chapter = rules.chapter(obr.value(24), obr.value(4), obr.at(24))
-    carries = bool(results) or not (attachments or left_out)
-    made = _panel(order, obr, given, tuple(results), rules) if carries else None
-    return ReadOrder(order, made, chapter, tuple(attachments), tuple(left_out))
-
-
-def _panel(order: Order, obr: Line, given: str, results: tuple[Result, ...], rules: Rules) -> Panel:
-    code = rules.concept(obr.parts(4), obr.at(4))
-    if code is None:
+    read, skipped = _observations(order, given, rules, structured=structured)
+    attachments = tuple(one.attachment for one in read if one.attachment)
+    kept, replaced = settle([one for one in read if one.result], rules.when(obr.value(7), obr.at(7)), rules)
+    images = tuple(one for one in attachments if one.media_type.startswith("image/"))
+    left_out = (*skipped, *(one.left_out for one in read if one.left_out), *replaced)
+    carries = bool(kept) or bool(images) or not (attachments or left_out)
+    results = tuple(one.result for one in kept if one.result)
+    made = _panel(order, obr, given, results, images, rules)
+    if carries and not made.code.text:
         raise ProfileError("an order without code or name", obr.at(4))
+    orc = order.common
+    return ReadOrder(
+        order,
+        made,
+        made if carries and structured else None,
+        rules.chapter(obr.value(24), obr.value(4), obr.at(24)),
+        tuple(one for one in attachments if one not in images),
+        left_out,
+        rules.sub_chapter(obr.value(4), obr.at(4)),
+        tuple(kept),
+        tuple(one for one in read if one.withdrawn),
+        _parent(order, obr),
+        (obr.value(2) or (orc.value(2) if orc else ""), obr.value(3) or (orc.value(3) if orc else "")),
+    )
+
+
+def _request(order: Order) -> Line:
+    if order.request is not None:
+        return order.request
+    if order.outside:
+        return Line(_OUTSIDE, _OUTSIDE.segments[1], order.observations[0][0].place if order.observations else "OBX")
+    place = order.common.place if order.common else "OBR"
+    raise ProfileError("an order without its request line (OBR)", place, "100")
+
+
+def _observations(
+    order: Order, given: str, rules: Rules, *, structured: bool
+) -> tuple[list[Found], list[LeftOut]]:  # fmt: skip
+    """What its OBX give; without structure, those that are files."""
+    read: list[Found] = []
+    skipped: list[LeftOut] = []
+    for obx, ntes in order.observations:
+        if structured or obx.value(2).upper() in ("ED", "RP"):
+            read.append(observation(obx, notes(ntes), given, rules))
+        else:
+            skipped.append(LeftOut(obx.place, "in the laboratory's PDF, which is the body of the document"))
+    return read, skipped
+
+
+def _parent(order: Order, obr: Line) -> Parent | None:
+    """OBR-26 (parent result), OBR-29 and ORC-8 (parent order: placer ^ filler)."""
+    subs = obr.subs(26, 1)
+    codes = frozenset(part.strip() for part in (subs[:1] + subs[3:4]) if part.strip())
+    common = order.common
+    group = common.value(8, 1, 1) + "|" + common.value(8, 2, 1) if common else ""
+    found = Parent(
+        obr.value(29, 1, 1),
+        obr.value(29, 2, 1),
+        group.strip("|") or obr.value(29, 1, 1) + obr.value(29, 2, 1),
+        codes,
+        obr.value(26, 2),
+        obr.value(26, 3) or (subs[1].strip() if len(subs) > 1 and not obr.value(26, 2) and not codes else ""),
+        obr.at(26) if obr.value(26) or obr.value(26, 2) or obr.value(26, 3) else obr.at(29),
+    )
+    return found if found.result or found.placer or found.filler or found.group else None
+
+
+def _panel(
+    order: Order, obr: Line, given: str, results: tuple[Result, ...], images: tuple[Attachment, ...], rules: Rules
+) -> Panel:
+    code = rules.concept(obr.parts(4), obr.at(4)) or Concept("")
     orc = order.common
     placer = rules.order(obr.parts(2), "placer_order", obr.at(2))
     filler = rules.order(obr.parts(3), "filler_order", obr.at(3))
@@ -107,8 +189,9 @@ def _panel(order: Order, obr: Line, given: str, results: tuple[Result, ...], rul
         filler,
         _specimens(order, obr, filler, rules),
         rules.when(obr.value(22), obr.at(22)),
-        (*_clinical(obr), *notes(order.notes), *_specimen_notes(order)),
-        obr.place,
+        (*_clinical(obr), *notes(order.notes), *_specimen_notes(order), *_technician(obr)),
+        images=images,
+        place=obr.place,
     )
 
 
@@ -123,8 +206,30 @@ def _derived(results: tuple[Result, ...]) -> str:
 
 
 def _clinical(obr: Line) -> tuple[Note, ...]:
-    text = "\n".join(one for one in obr.texts(13) if one.strip() and one != '""')
-    return (Note(tuple(text.split("\n")), "Renseignements cliniques", obr.at(13)),) if text else ()
+    """Clinical information (OBR-13) and the reason of the study (OBR-31)."""
+    found = []
+    for number, title in ((13, "Renseignements cliniques"), (31, "Motif de l'examen")):
+        if number == 31:  # CE
+            shown = [
+                cells[1].strip() or cells[0].strip() if len(cells) > 1 else cells[0].strip() for cells in obr.all(31)
+            ]
+        else:
+            shown = obr.texts(number)
+        text = "\n".join(one for one in shown if one.strip() and one != '""')
+        if text:
+            found.append(Note(tuple(text.split("\n")), title, obr.at(number)))
+    return tuple(found)
+
+
+def _technician(obr: Line) -> tuple[Note, ...]:
+    """Technical validation: OBR-34 (NDL, whose first component is a CNN)."""
+    said = []
+    for number in range(1, len(obr.all(34)) + 1):
+        cells = [part.strip() for part in obr.subs(34, 1, number)] + ["", "", ""]
+        name = " ".join(part for part in (cells[2], cells[1]) if part) or cells[0]
+        if name:
+            said.append(name)
+    return (Note((", ".join(said),), "Validation technique", obr.at(34)),) if said else ()
 
 
 def notes(ntes: list[Line]) -> tuple[Note, ...]:
@@ -178,7 +283,7 @@ def _specimens(order: Order, obr: Line, filler: Identifier | None, rules: Rules)
                 collector,
                 rules.concept(spm.parts(8), spm.at(8)),
                 rules.concept(spm.parts(21), spm.at(21)) or rules.concept(spm.parts(24), spm.at(24)),
-                spm.place,
+                place=spm.place,
             )
         )
     return tuple(found)
@@ -202,6 +307,9 @@ def _specimen_type(parts: list[str], place: str, rules: Rules) -> Concept | None
     """A code of HL7 table 0487 that the French value set holds, else words."""
     cells = [*(part.strip() for part in parts), "", "", ""]
     code, label, system = cells[:3]
+    translated = rules.specimen(code)
+    if translated:
+        system, code = "", translated
     known = value_set("specimen_types").get(code) if system.upper() in _SPECIMEN_TABLES else None
     if known:
         oid = value_set("specimen_types", "system")[code]

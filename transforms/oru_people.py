@@ -29,6 +29,7 @@ from transforms.report import (
 from transforms.tables import value_set
 
 _COG = re.compile(r"[0-9]{5}|2[AB][0-9]{3}")
+_SAID = {"Y": True, "N": False}
 _SEXES = {
     **dict.fromkeys(("F", "FEMALE", "FEMININ", "FÉMININ", "2"), "F"),
     **dict.fromkeys(("M", "MALE", "MASCULIN", "1"), "M"),
@@ -73,9 +74,11 @@ def patient(pid: Line, rules: Rules) -> Patient:
         used_given=used[1],
         birth_place=county,
         birth_city=_cell(place[0], 3) if place else "",
+        multiple_birth=_SAID.get(pid.value(24).upper()),
+        birth_order=pid.value(25) if pid.value(25).isdecimal() and pid.value(24).upper() != "N" else "",
         deceased=_deceased(pid, rules),
-        addresses=tuple(filter(None, map(_address, pid.all(11)))),
-        telecoms=tuple(dict.fromkeys(filter(None, map(_telecom, [*pid.all(13), *pid.all(14)])))),
+        addresses=tuple(filter(None, map(address, pid.all(11)))),
+        telecoms=tuple(dict.fromkeys(filter(None, map(telecom, [*pid.all(13), *pid.all(14)])))),
         place=pid.place,
     )
     return _complete(found, pid, rules)
@@ -181,7 +184,8 @@ def _deceased(pid: Line, rules: Rules) -> Moment | Literal["yes", "no"] | None:
     return rules.when(pid.value(29), pid.at(29)) or said.get(pid.value(30).upper())
 
 
-def _address(parts: list[str]) -> Address | None:
+def address(parts: list[str]) -> Address | None:
+    """An XAD; None for the birth place, a bad address, or nothing."""
     kind = _cell(parts, 7).upper()
     if kind in ("BDL", "N", "BA"):
         return None
@@ -192,7 +196,8 @@ def _address(parts: list[str]) -> Address | None:
     return Address((), street, more, code, city, state, country, _ADDRESS_USES.get(kind, ""))
 
 
-def _telecom(parts: list[str]) -> Telecom | None:
+def telecom(parts: list[str]) -> Telecom | None:
+    """An XTN: mail in the fourth component, number in the twelfth, else where older senders write it."""
     mail = _cell(parts, 4)
     if "@" in mail:
         return Telecom(f"mailto:{_uri(mail)}")
@@ -240,7 +245,7 @@ def professional(parts: list[str], authority: str, rules: Rules, place: str) -> 
         raise MappingError("a person without a name, whom laboratory.biologists does not know", place)
     kind = _cell(parts, 13).upper()
     national = authority == RPPS_ROOT or kind in ("RPPS", "IDNPS", "ADELI")
-    prefix, suffix = _titles(_cell(parts, 6))
+    prefix, suffix = titles(_cell(parts, 6))
     return Person(family, given, prefix, suffix, _national(number, kind) if national else "", place=place)
 
 
@@ -253,7 +258,8 @@ def _national(number: str, kind: str) -> str:
     return f"0{number}" if len(number) == 9 else number
 
 
-def _titles(text: str) -> tuple[str, str]:
+def titles(text: str) -> tuple[str, str]:
+    """Civility (``M``, ``MME``) and title (``DR``, ``PR``) of a prefix."""
     bare = text.upper().rstrip(".")
     if bare in ("M", "MR", "MONSIEUR"):
         return "M", ""

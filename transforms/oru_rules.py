@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,7 @@ _SYSTEMS = {
     "NABM": ("1.2.250.1.213.2.7", "NABM"),
     "UCUM": ("2.16.840.1.113883.6.8", "UCUM"),
 }
+TECHNIQUES = ("1.2.250.1.213.2.3.5", "ANSM – Table de codage commune des réactifs")
 _POLYVALENT = "26436-6"
 _LOINC_NAMES = frozenset({"LN", "LOINC", report.LOINC})
 _STANDARD = frozenset({"2.16.840.1.113883.6.96", report.LOINC})
@@ -62,6 +64,12 @@ class Rules:
         self.own = organization(self.laboratory, self.laboratory.practice_setting, self.laboratory.accreditation)
         self._units = _table(context, self.laboratory.units)
         self._chapters = _table(context, self.laboratory.chapters)
+        self._sub_chapters = _table(context, self.laboratory.sub_chapters)
+        self._flags = _table(context, self.laboratory.flags)
+        self._methods = _table(context, self.laboratory.methods)
+        self._specimens = _table(context, self.laboratory.specimens)
+        self._germs = _table(context, self.laboratory.microorganisms)
+        self._antibiotics = _table(context, self.laboratory.antibiotics)
 
     def when(self, text: str, place: str) -> Moment | None:
         """A date or time of the message, in the site's zone when it has none."""
@@ -153,6 +161,47 @@ class Rules:
         if chosen not in labels:
             raise MappingError("the site's table gives a chapter that has no French label (chapters.csv)", place)
         return Coding(chosen, labels[chosen], report.LOINC, "LOINC")
+
+    def sub_chapter(self, code: str, place: str) -> Coding | None:
+        """LOINC sub-chapter of an OBR by its code, when the site's table has one."""
+        chosen = self._sub_chapters(code)
+        return self._loinc(chosen, "", place) if chosen else None
+
+    def flag(self, code: str) -> str:
+        """The interpretation code that the site's table gives, or ``""``."""
+        return self._flags(code) or ""
+
+    def specimen(self, code: str) -> str:
+        """The code of HL7 table 0487 that the site's table gives, or ``""``."""
+        return self._specimens(code) or ""
+
+    def method(self, parts: list[str], place: str) -> Concept | None:
+        """OBX-17, with the technique (ANSM) that the site's table gives its code."""
+        return self._translated(self.concept(parts, place), self._methods, TECHNIQUES, place)
+
+    def germ(self, concept: Concept, place: str) -> Concept:
+        """A germ, with the SNOMED CT code that the site's table gives its code."""
+        return self._translated(concept, self._germs, ("2.16.840.1.113883.6.96", "SNOMED CT"), place) or concept
+
+    def antibiotic(self, concept: Concept, place: str) -> Concept:
+        """An antibiotic, with the LOINC code that the site's table gives its code."""
+        found = self._translated(concept, self._antibiotics, (report.LOINC, "LOINC"), place) or concept
+        if found.standard and found.standard.system == report.LOINC:
+            return replace(found, standard=self._loinc(found.standard.code, found.standard.label, place))
+        return found
+
+    @staticmethod
+    def _translated(
+        concept: Concept | None, table: Callable[[str], str | None], system: tuple[str, str], place: str
+    ) -> Concept | None:
+        """The concept, with a standard code by the first of its own codes (or its words) that the table knows."""
+        if concept is None or concept.standard is not None:
+            return concept
+        for one in (*(other.code for other in concept.others), concept.text):
+            known = table(one)
+            if known:
+                return replace(concept, standard=Coding(known, concept.text, *system, place))
+        return concept
 
     def professional(self, person: Biologist) -> Person:
         """A biologist of the settings, at the laboratory."""

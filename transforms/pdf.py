@@ -5,10 +5,11 @@ The same report gives the same bytes: dates and identifiers come from it.
 
 from __future__ import annotations
 
+import base64
 from functools import cache
 from html import escape
 from importlib import resources
-from typing import NoReturn
+from typing import Any
 
 from weasyprint import CSS, HTML
 from weasyprint.text.fonts import FontConfiguration
@@ -16,8 +17,10 @@ from weasyprint.text.fonts import FontConfiguration
 from transforms.ins import ins_kind
 from transforms.report import (
     Address,
+    Attachment,
     Chapter,
     Ins,
+    Isolate,
     Moment,
     Note,
     Organization,
@@ -32,10 +35,13 @@ from transforms.wording import (
     STATUS,
     abnormal,
     common,
+    isolate_title,
     nonconformities,
     panel_lines,
     result_lines,
     shown_flag,
+    shown_previous,
+    shown_specimen,
     shown_values,
 )
 
@@ -57,8 +63,11 @@ def render(report: Report) -> bytes:
     return made
 
 
-def _no_file(url: str) -> NoReturn:  # noqa: ARG001  # what weasyprint calls
-    """Nothing is fetched: the page holds all that it shows."""
+def _no_file(url: str) -> dict[str, Any]:
+    """Nothing is fetched: the page holds all that it shows, images too."""
+    media_type, comma, data = url.removeprefix("data:").partition(";base64,")
+    if url.startswith("data:image/") and comma:
+        return {"string": base64.b64decode(data), "mime_type": media_type}
     raise ValueError("a report loads no other file")
 
 
@@ -83,6 +92,10 @@ def html(report: Report) -> str:
     notes = "".join(
         f"<div class='comment'><h3>{_t(one.title or 'Commentaire')}</h3>{_br(_joined(one))}</div>"
         for one in (*nonconformities(report), *report.notes)
+    )
+    notes += "".join(
+        f"<div class='comment'><h3>{_t(one.title)}</h3>{'<br>'.join(map(_t, one.lines))}</div>"
+        for one in report.enclosed
     )
     return (
         f"<!doctype html><html lang='fr'><head><meta charset='utf-8'><title>{_t(title)}</title>"
@@ -201,20 +214,42 @@ def _state(report: Report) -> str:
 
 
 def _chapter(chapter: Chapter) -> str:
-    return f"<section class='chapter'><h2>{_t(chapter.code.label)}</h2>{''.join(map(_panel, chapter.panels))}</section>"
+    inside = "".join(map(_panel, chapter.panels))
+    for one in chapter.sub_chapters:
+        inside += f"<h3 class='sub'>{_t(one.title or one.code.label)}</h3>{''.join(map(_panel, one.panels))}"
+    return f"<section class='chapter'><h2>{_t(chapter.title or chapter.code.label)}</h2>{inside}</section>"
 
 
 def _panel(panel: Panel) -> str:
-    above = "".join(f"<p class='context'>{_t(line)}</p>" for line in panel_lines(panel))
-    below = "".join(f"<div class='note'>{_note(note)}</div>" for note in panel.notes)
-    shared = common(panel.results)
-    rows = "".join(_row(result, shared) for result in panel.results)
+    above = "".join(f"<p class='context'>{_t(shown_specimen(one))}</p>" for one in panel.specimens)
+    above += "".join(f"<p class='context'>{_t(line)}</p>" for line in panel_lines(panel))
+    below = "".join(f"<figure>{_image(one)}</figure>" for one in panel.images)
+    below += "".join(f"<div class='note'>{_note(note)}</div>" for note in panel.notes)
+    title = f"<h3>{_t(panel.code.text)}</h3>" if panel.code.text else ""
+    isolates = "".join(map(_isolate, panel.isolates))
+    return f"<article>{title}{above}{_results(panel.results)}{isolates}{below}</article>"
+
+
+def _isolate(isolate: Isolate) -> str:
+    when = f"<p class='context'>Le {_t(isolate.time.french())}</p>" if isolate.time else ""
+    tests = "".join(map(_panel, isolate.panels))
+    notes = "".join(f"<div class='note'>{_note(note)}</div>" for note in isolate.notes)
+    return f"<h3>{_t(isolate_title(isolate))}</h3>{when}{_results(isolate.results)}{tests}{notes}"
+
+
+def _image(image: Attachment) -> str:
+    source = f"data:{image.media_type};base64,{image.data}"
+    return f"<img src='{source}' alt=''><figcaption>{_t(image.title)}</figcaption>"
+
+
+def _results(results: tuple[Result, ...]) -> str:
+    shared = common(results)
+    rows = "".join(_row(result, shared) for result in results)
     head = (
         "<thead><tr><th>Examen</th><th class='number'>Résultat</th><th>Unité</th><th>Valeurs de référence</th>"
         "<th>Interprétation</th></tr></thead>"
     )
-    table = f"<table class='results'>{head}<tbody>{rows}</tbody></table>" if rows else ""
-    return f"<article><h3>{_t(panel.code.text)}</h3>{above}{table}{below}</article>"
+    return f"<table class='results'>{head}<tbody>{rows}</tbody></table>" if rows else ""
 
 
 def _row(result: Result, shared: tuple[Moment | None, tuple[Validation, ...]]) -> str:
@@ -236,6 +271,7 @@ def _row(result: Result, shared: tuple[Moment | None, tuple[Validation, ...]]) -
     usual = _br(result.range.source) if result.range else ""
     marked = " class=abnormal" if abnormal(result) else ""
     row = f"<tr{marked}><td>{label}{tag}{details}</td>{measured}<td>{usual}</td><td>{flags}</td></tr>"
+    row += "".join(f"<tr><td colspan='5' class='note'>{_t(shown_previous(one))}</td></tr>" for one in result.previous)
     return row + "".join(f"<tr><td colspan='5' class='note'>{_note(note)}</td></tr>" for note in result.notes)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.report import Flag, Moment, Note, Panel, Report, Result, Specimen, Validation
+from transforms.report import Flag, Isolate, Moment, Note, Panel, Previous, Report, Result, Specimen, Validation
 
 STATUS = {
     "P": "Résultat provisoire",
@@ -32,11 +32,22 @@ def shown_values(result: Result) -> str:
     return "\n".join(value.source for value in result.values)
 
 
+def specimen_type(specimen: Specimen) -> str:
+    """``Sang veineux``."""
+    return specimen.type.text if specimen.type else "Échantillon"
+
+
+def specimen_name(specimen: Specimen) -> str:
+    """``Sang veineux n° 123``."""
+    number = f" n° {specimen.id.value}" if specimen.id and specimen.id.value else ""
+    return f"{specimen_type(specimen)}{number}"
+
+
 def shown_specimen(specimen: Specimen) -> str:
     """``Sang veineux n° 123, prélevé le … par …, reçu le …``."""
-    parts = [specimen.type.text if specimen.type else "Échantillon"]
-    if specimen.id:
-        parts[0] += f" n° {specimen.id.value}"
+    parts = [specimen_name(specimen)]
+    if specimen.act:
+        parts.append(specimen.act.text)
     if specimen.site:
         parts.append(f"site : {specimen.site.text}")
     if specimen.collected and specimen.collected_until:
@@ -55,9 +66,8 @@ def shown_specimen(specimen: Specimen) -> str:
 def nonconformities(report: Report) -> tuple[Note, ...]:
     """One comment for the specimens that are not as they should be."""
     said = [
-        f"{specimen.type.text if specimen.type else 'Échantillon'} : {specimen.nonconformity.text}"
-        for chapter in report.chapters
-        for panel in chapter.panels
+        f"{specimen_name(specimen)} : {specimen.nonconformity.text}"
+        for panel in report.panels()
         for specimen in panel.specimens
         if specimen.nonconformity
     ]
@@ -85,9 +95,10 @@ def common(results: tuple[Result, ...]) -> tuple[Moment | None, tuple[Validation
 
 
 def panel_lines(panel: Panel) -> list[str]:
-    """What is true of the whole panel: specimens, times, validation, request numbers."""
-    found = [shown_specimen(one) for one in panel.specimens]
-    if not panel.results or panel.status in _PANEL:
+    """What is true of the whole panel besides its specimens: status, times, validation."""
+    found = []
+    empty = not (panel.results or panel.isolates or panel.images)
+    if empty or panel.status in _PANEL:
         found.append(_PANEL.get(panel.status, "Résultats en attente"))
     time, validations = common(panel.results)
     said = [f"Résultats du {time.french()}"] if time else []
@@ -99,11 +110,23 @@ def panel_lines(panel: Panel) -> list[str]:
     return found
 
 
+def isolate_title(isolate: Isolate) -> str:
+    """``Isolat n° 1 : Escherichia coli``."""
+    return f"Isolat{f' n° {isolate.number}' if isolate.number else ''} : {isolate.germ.text}"
+
+
+def shown_previous(previous: Previous) -> str:
+    """``Résultat antérieur du 12/09/2020 à 08:15 : 8.5 mmol/L``."""
+    unit = f" {previous.unit.source}" if previous.unit else ""
+    values = ", ".join(value.source for value in previous.values)
+    named = f" ({previous.code.text})" if previous.code else ""
+    return f"Résultat antérieur{named} du {previous.time.french()} : {values}{unit}"
+
+
 def result_lines(result: Result, time: Moment | None, validations: tuple[Validation, ...]) -> list[str]:
     """What is particular to one result, besides its method: analyser, laboratory, time, validation."""
     found = []
-    if result.device:
-        found.append(f"Automate : {result.device.name}")
+    found += [f"{'Réactif' if one.consumable else 'Automate'} : {one.name}" for one in result.devices]
     if result.laboratory:
         organization = result.laboratory.organization
         place = ", ".join(organization.address.shown()) if organization.address else ""

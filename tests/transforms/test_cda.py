@@ -226,8 +226,11 @@ def test_every_case_has_a_sound_structure(name: str) -> None:
         ),
         ("name only", '<code nullFlavor="NA"><originalText><reference value="#r1"/></originalText></code>'),
         ("given up", '<statusCode code="aborted"/>'),
-        ("local specimen", '<code nullFlavor="OTH"><originalText>Tube jaune</originalText><translation code="TUBEJ"'),
-        ("nonconformity", "<title>Non-conformité</title><text><paragraph>Sérum : Hémolysé</paragraph></text>"),
+        (
+            "local specimen",
+            '<code nullFlavor="OTH"><originalText><reference value="#s1"/></originalText><translation code="TUBEJ"',
+        ),
+        ("nonconformity", "<text><paragraph>Sérum n° 26031000453 : Hémolysé</paragraph></text>"),
         ("range in words", "<text>inférieur à 5 chez l'adulte</text>"),
         ("provisional", '<lab:statusCode code="active"/>'),
         ("corrected", "Résultat corrigé."),

@@ -1,4 +1,4 @@
-"""CR-Bio (CDA R2 level 3): from an ORU^R01 (``cr_bio``), or from a report (``write``)."""
+"""CR-Bio (CDA R2 level 3, or 1): from an ORU^R01 (``cr_bio``, ``level_1``), or from a report (``write``)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import base64
 
 from lxml import etree
 
-from channels.errors import ConfigError
+from channels.errors import ConfigError, ProfileError
 from channels.message import Message
 from channels.ports import Context, in_worker
-from transforms.cda.body import body
+from transforms.cda.body import body, pdf_body
 from transforms.cda.header import header
 from transforms.oru import read_report
 from transforms.report import Attachment, Report
 
-__all__ = ["cr_bio", "write"]
+__all__ = ["cr_bio", "level_1", "write", "write_level_1"]
 
 
 @in_worker
@@ -29,10 +29,31 @@ def cr_bio(message: Message, context: Context) -> Message:
     Source: CI-SIS volet CR d'examens de biologie médicale 2024.01.
     """
     report = read_report(message, context)
-    copies = report.copies
-    if not copies:
-        copies = (Attachment("application/pdf", base64.b64encode(_rendered(report)).decode("ascii")),)
-    return message.with_body(write(report, copies), format="cda", charset="utf-8")
+    return message.with_body(write(report, report.copies or _rendered_copy(report)), format="cda", charset="utf-8")
+
+
+@in_worker
+def level_1(message: Message, context: Context) -> Message:
+    """ORU^R01 -> CDA whose body is the laboratory's PDF, for results that cannot be structured.
+
+    Without a PDF in the message it is rendered, and then the results must be readable as for ``cr_bio``.
+
+    Raises:
+        MessageError: as for ``cr_bio``; or two PDF of the whole report, of which the body holds one.
+
+    Source: CI-SIS, structuration minimale des documents de santé (documents à corps non structuré).
+    """
+    report = read_report(message, context, structured=False)
+    if not report.copies:
+        report = read_report(message, context)
+    (first, *more) = report.copies or _rendered_copy(report)
+    if more:
+        raise ProfileError("two PDF of the whole report: the body of a document holds one", more[0].place)
+    return message.with_body(write_level_1(report, first), format="cda", charset="utf-8")
+
+
+def _rendered_copy(report: Report) -> tuple[Attachment, ...]:
+    return (Attachment("application/pdf", base64.b64encode(_rendered(report)).decode("ascii")),)
 
 
 def _rendered(report: Report) -> bytes:
@@ -48,6 +69,13 @@ def write(report: Report, copies: tuple[Attachment, ...]) -> bytes:
     """The document, proved well formed. copies: PDF of the whole report, at least one."""
     document = header(report) + body(report, copies)
     written = document.encode("utf-8")
+    etree.fromstring(written, _PARSER)
+    return written
+
+
+def write_level_1(report: Report, pdf: Attachment) -> bytes:
+    """The document whose body is a PDF, proved well formed."""
+    written = (header(report, structured=False) + pdf_body(pdf)).encode("utf-8")
     etree.fromstring(written, _PARSER)
     return written
 

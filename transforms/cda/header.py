@@ -9,18 +9,20 @@ from typing import Literal
 
 from transforms.cda.people import address, assigned, associated, name, organization, performer, person_id, telecom
 from transforms.cda.xml import code, esc, ident, time
-from transforms.report import Encounter, Identifier, Moment, Patient, Person, Report, Validation
+from transforms.report import LOINC, Coding, Contact, Encounter, Identifier, Moment, Patient, Person, Report, Validation
 
 _SEXES = {"M": "Masculin", "F": "Féminin", "UN": "Indifférencié"}
 _SAMPLER = '<functionCode code="PRELV" displayName="Préleveur" codeSystem="1.2.250.1.213.1.1.4.2.280"/>'
 _PRACTITIONER = '<functionCode code="PCP" displayName="Médecin traitant" codeSystem="2.16.840.1.113883.5.88"/>'
+_CR_BIO = '<templateId root="1.3.6.1.4.1.19376.1.3.3"/><templateId root="1.2.250.1.213.1.1.1.55" extension="2024.01"/>'
+_UNSTRUCTURED = '<templateId root="1.3.6.1.4.1.19376.1.2.20"/>'
+_POLYVALENT = code(Coding("26436-6", "Biologie polyvalente", LOINC, "LOINC"))
 _START = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
     '<ClinicalDocument xmlns="urn:hl7-org:v3" xmlns:lab="urn:oid:1.3.6.1.4.1.19376.1.3.2" xmlns:sdtc="urn:hl7-org:sdtc"'
     ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><realmCode code="FR"/>'
     '<typeId root="2.16.840.1.113883.1.3" extension="POCD_HD000040"/>'
     '<templateId root="2.16.840.1.113883.2.8.2.1"/><templateId root="1.2.250.1.213.1.1.1.1"/>'
-    '<templateId root="1.3.6.1.4.1.19376.1.3.3"/><templateId root="1.2.250.1.213.1.1.1.55" extension="2024.01"/>'
 )
 _KIND = (
     '<code code="11502-2" displayName="CR d\'examens biologiques" codeSystem="2.16.840.1.113883.6.1"'
@@ -28,20 +30,23 @@ _KIND = (
 )
 
 
-def header(report: Report) -> str:
-    """Everything before ``component``, from the XML declaration on."""
+def header(report: Report, *, structured: bool = True) -> str:
+    """Everything before ``component``, from the XML declaration on. structured: False for a PDF as body (level 1)."""
     version = report.version
     laboratory = organization(report.laboratory.organization, "representedOrganization")
     legal_time = report.released or report.time
     return "".join(
         (
             _START,
-            f'<id root="{version.id}"/>{_KIND}{time(report.time)}',
+            _CR_BIO if structured else _UNSTRUCTURED,
+            f"{_reference('id', version.id)}{_KIND}{time(report.time)}",
             '<confidentialityCode code="N" displayName="Normal" codeSystem="2.16.840.1.113883.5.25"/>',
-            f'<languageCode code="fr-FR"/><setId root="{version.set_id}"/><versionNumber value="{version.number}"/>',
+            f'<languageCode code="fr-FR"/>{_reference("setId", version.set_id)}',
+            f'<versionNumber value="{version.number}"/>',
             f"<recordTarget>{_patient_role(report.patient)}</recordTarget>",
             f"<author>{time(report.time, 'time')}<assignedAuthor>",
             f"{assigned(report.responsible, laboratory)}</assignedAuthor></author>",
+            "".join(map(_informant, report.contacts)),
             "<custodian><assignedCustodian>",
             organization(report.custodian, "representedCustodianOrganization"),
             "</assignedCustodian></custodian>",
@@ -60,6 +65,13 @@ def header(report: Report) -> str:
     )
 
 
+def _reference(tag: str, number: str) -> str:
+    """An identifier of documents: ``root``, or ``root^extension``."""
+    root, _, extension = number.partition("^")
+    more = f' extension="{esc(extension)}"' if extension else ""
+    return f'<{tag} root="{esc(root)}"{more}/>'
+
+
 def _patient_role(patient: Patient) -> str:
     ids = [ident(Identifier(patient.ins.number, patient.ins.root))] if patient.ins else []
     ids += [ident(one) for one in patient.ids]
@@ -69,7 +81,8 @@ def _patient_role(patient: Patient) -> str:
         f"<patientRole>{''.join(dict.fromkeys(ids))}{addresses}{telecoms}<patient>{_patient_name(patient)}"
         f'<administrativeGenderCode code="{patient.sex}" displayName="{_SEXES[patient.sex]}"'
         f' codeSystem="2.16.840.1.113883.5.1"/>{time(patient.birth_date, "birthTime")}{_deceased(patient.deceased)}'
-        f"{_birth_place(patient)}</patient></patientRole>"
+        f"{_multiple_birth(patient)}{''.join(map(_guardian, patient.guardians))}{_birth_place(patient)}"
+        "</patient></patientRole>"
     )
 
 
@@ -96,6 +109,28 @@ def _deceased(deceased: Moment | Literal["yes", "no"] | None) -> str:
     return f'<sdtc:deceasedInd value="{"true" if deceased == "yes" else "false"}"/>'
 
 
+def _multiple_birth(patient: Patient) -> str:
+    order = f'<sdtc:multipleBirthOrderNumber value="{int(patient.birth_order)}"/>' if patient.birth_order else ""
+    if patient.multiple_birth is None:
+        return order
+    return f'<sdtc:multipleBirthInd value="{"true" if patient.multiple_birth else "false"}"/>{order}'
+
+
+def _guardian(person: Person) -> str:
+    return (
+        f"<guardian>{address(person.address)}{telecom(person.telecom)}"
+        f"<guardianPerson>{name(person)}</guardianPerson></guardian>"
+    )
+
+
+def _informant(contact: Contact) -> str:
+    person = contact.person
+    return (
+        f'<informant><relatedEntity classCode="{contact.kind}">{code(contact.relation)}{address(person.address)}'
+        f"{telecom(person.telecom)}<relatedPerson>{name(person)}</relatedPerson></relatedEntity></informant>"
+    )
+
+
 def _birth_place(patient: Patient) -> str:
     county = f"<county>{esc(patient.birth_place)}</county>" if patient.birth_place else ""
     city = f"<city>{esc(patient.birth_city)}</city>" if patient.birth_city else ""
@@ -107,7 +142,7 @@ def _recipient(person: Person) -> str:
     return (
         '<informationRecipient><intendedRecipient><templateId root="1.3.6.1.4.1.19376.1.3.3.1.4"/>'
         f"{person_id(person)}{address(person.address)}{telecom(person.telecom)}"
-        f"<informationRecipient>{name(person)}</informationRecipient>{received}"
+        f"{f'<informationRecipient>{name(person)}</informationRecipient>' if person.family else ''}{received}"
         "</intendedRecipient></informationRecipient>"
     )
 
@@ -147,7 +182,7 @@ def _participants(report: Report) -> str:
 
 def _events(report: Report) -> str:
     """The request and its laboratory with the first chapter, then one event for each other chapter."""
-    first, *others = [code(chapter.code) for chapter in report.chapters]
+    first, *others = [code(chapter.code) for chapter in report.chapters] or [_POLYVALENT]
     status = "completed" if report.complete else "active"
     end = report.released or report.time
     event = (
@@ -163,7 +198,7 @@ def _replaced(document_id: str) -> str:
         return ""
     return (
         '<relatedDocument typeCode="RPLC"><parentDocument>'
-        f'<id root="{document_id}"/></parentDocument></relatedDocument>'
+        f"{_reference('id', document_id)}</parentDocument></relatedDocument>"
     )
 
 

@@ -13,7 +13,7 @@ def value(item: Value, unit: Unit | None, reference: str) -> str:
     if isinstance(item, Quantity):
         return _quantity(item.number, unit)
     if isinstance(item, Interval):
-        return interval(item, unit) or _words(f"{item.source} {unit.source if unit else ''}".strip())
+        return interval(item, unit)
     if isinstance(item, Ratio):
         return _ratio(item, unit)
     if isinstance(item, Answer):
@@ -38,26 +38,31 @@ def _quantity(number: Number, unit: Unit | None) -> str:
         return f'<value xsi:type="REAL" value="{number.digits}"/>'
     if unit.listed:
         return f'<value xsi:type="PQ" value="{number.digits}" unit="{esc(unit.ucum)}"/>'
+    return f'<value xsi:type="PQ" nullFlavor="OTH">{_translation(number, unit)}</value>'
+
+
+def _translation(number: Number, unit: Unit) -> str:
     ucum = f' code="{esc(unit.ucum)}" codeSystem="{_UCUM}" codeSystemName="UCUM"' if unit.ucum else ' nullFlavor="OTH"'
-    return (
-        f'<value xsi:type="PQ" nullFlavor="OTH"><translation value="{number.digits}"{ucum}>'
-        f"<originalText>{esc(unit.source)}</originalText></translation></value>"
-    )
+    words = f"<originalText>{esc(unit.source)}</originalText>"
+    return f'<translation value="{number.digits}"{ucum}>{words}</translation>'
 
 
 def interval(item: Interval, unit: Unit | None) -> str:
-    """``value xsi:type="IVL_PQ"``; nothing when its unit may not stand in ``@unit``."""
-    if unit is not None and not unit.dimensionless and not unit.listed:
-        return ""
-    ucum = f' unit="{esc(unit.ucum)}"' if unit and unit.listed else ""
+    """``value xsi:type="IVL_PQ"``; a unit that may not stand in ``@unit`` goes into a translation of each bound."""
     bounds = ""
     for tag, number, inclusive in (
         ("low", item.low, item.low_inclusive),
         ("high", item.high, item.high_inclusive),
     ):
-        if number is not None:
-            closed = "" if inclusive else ' inclusive="false"'
-            bounds += f'<{tag} value="{number.digits}"{ucum}{closed}/>'
+        if number is None:
+            continue
+        closed = "" if inclusive else ' inclusive="false"'
+        if unit is None or unit.dimensionless:
+            bounds += f'<{tag} value="{number.digits}"{closed}/>'
+        elif unit.listed:
+            bounds += f'<{tag} value="{number.digits}" unit="{esc(unit.ucum)}"{closed}/>'
+        else:
+            bounds += f'<{tag} nullFlavor="OTH"{closed}>{_translation(number, unit)}</{tag}>'
     return f'<value xsi:type="IVL_PQ">{bounds}</value>'
 
 

@@ -27,7 +27,8 @@ def ident(identifier: Identifier | None) -> str:
     """``<id root= extension=/>``; nothing for None."""
     if identifier is None:
         return ""
-    return f'<id root="{identifier.root}" extension="{esc(identifier.value)}"/>'
+    extension = f' extension="{esc(identifier.value)}"' if identifier.value else ""
+    return f'<id root="{esc(identifier.root)}"{extension}/>'
 
 
 def time(moment: Moment | None, tag: str = "effectiveTime", absent: str = "") -> str:
@@ -40,7 +41,7 @@ def time(moment: Moment | None, tag: str = "effectiveTime", absent: str = "") ->
 def attributes(coding: Coding) -> str:
     """`` code= displayName= codeSystem= codeSystemName=`` of a coded element."""
     name = f' codeSystemName="{esc(coding.name)}"' if coding.name else ""
-    return f' code="{esc(coding.code)}" displayName="{esc(coding.label)}" codeSystem="{coding.system}"{name}'
+    return f' code="{esc(coding.code)}" displayName="{esc(coding.label)}" codeSystem="{esc(coding.system)}"{name}'
 
 
 def code(coding: Coding | None, tag: str = "code") -> str:
