@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from channels.pipeline import Pipeline
 from channels.ports import Destination, Receipt
 from channels.statistics import Statistics
 from channels.values import value
+from channels.versions import Versions
 from channels.workers import Workers
 
 log = structlog.get_logger()
@@ -33,9 +35,15 @@ _TOO_LATE = "not delivered while the sender waited"
 class ChannelSteps:
     """The filters and transforms of one channel: light ones run here, heavy ones in a worker process."""
 
-    def __init__(self, pipeline: Pipeline, workers: Workers, channel: str) -> None:
-        """channel: its name, by which a worker finds the same steps."""
+    def __init__(self, pipeline: Pipeline, workers: Workers, channel: str, versions: Path | None = None) -> None:
+        """channel: its name, by which a worker finds the same steps. versions: file that remembers them."""
         self._pipeline, self._workers, self._channel = pipeline, workers, channel
+        self._versions = Versions(versions) if versions and pipeline.numbered else None
+
+    def close(self) -> None:
+        """Close the file of versions."""
+        if self._versions is not None:
+            self._versions.close()
 
     def heavy(self, destinations: list[str]) -> bool:
         """True when a step of the channel or of one of these destinations runs in a worker."""
@@ -58,10 +66,11 @@ class ChannelSteps:
         Raises:
             MessageError: it cannot pass.
             WorkerError: the worker died or was too slow.
+            StoreError: versions of documents cannot be written.
         """
         if work.common is None and self._pipeline.heavy:
             if work.running is None:
-                work.running = asyncio.create_task(self._workers.run(self._channel, "", work.message))
+                work.running = asyncio.create_task(self._work("", work.message))
             work.common = await asyncio.shield(work.running)
         if not self._pipeline.branch_heavy(destination):
             return self.light(work, destination)
@@ -69,8 +78,13 @@ class ChannelSteps:
             work.common = self._pipeline.common(work.message)
         found = []
         for message in work.common:
-            found += await self._workers.run(self._channel, destination, message)
+            found += await self._work(destination, message)
         return found
+
+    async def _work(self, destination: str, message: Message) -> list[Message]:
+        if self._versions is None:
+            return await self._workers.run(self._channel, destination, message)
+        return await self._versions.run(message, lambda one: self._workers.run(self._channel, destination, one))
 
 
 @value

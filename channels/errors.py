@@ -16,6 +16,7 @@
     ├── StoreError             the journal cannot be written: stop receiving
     │   └── QueueFull          a destination's queue is at its limit: send again later
     ├── DamageError            a part of the journal is not what was written there
+    ├── VersionNeeded          a transform asks which version its document is: not a fault
     └── WorkerError            a worker process died or was too slow: try again
 
 Texts name a place and a rule, never a field's value: values stay in the journal.
@@ -172,6 +173,18 @@ class QueueFull(StoreError):
 
 class DamageError(VaguemestreError):
     """A part of the journal is not what was written there: the disk spoilt it, or somebody altered it."""
+
+
+class VersionNeeded(VaguemestreError):
+    """A transform asks which version of its series a document is; see ``channels.numbering``."""
+
+    def __init__(self, series: str, content: str, document: str, note: str) -> None:
+        self.series, self.content, self.document, self.note = series, content, document, note
+        super().__init__("the version of a document is needed")
+
+    def __reduce__(self) -> tuple[type[VersionNeeded], tuple[str, str, str, str]]:
+        """Pickle with what is asked."""
+        return type(self), (self.series, self.content, self.document, self.note)
 
 
 class WorkerError(VaguemestreError):

@@ -27,6 +27,7 @@ class Steps:
         self._loaded, self._channel, self._destination = loaded, channel, destination
         self._steps: list[_Compiled] = [(self._build(step), Guard(step.name), _options(step)) for step in steps]
         self.heavy = any(_is_heavy(transform) for transform, _, _ in self._steps)
+        self.numbered = any(getattr(transform, "numbered", False) for transform, _, _ in self._steps)
 
     def __bool__(self) -> bool:
         """False when there is nothing to do."""
@@ -63,6 +64,7 @@ class Steps:
         inner = Steps(getattr(step.options, nested), self._loaded, self._channel, self._destination)
         built = target(step.options, inner._run)
         built.in_worker = inner.heavy
+        built.numbered = inner.numbered
         return built  # type: ignore[no-any-return]  # what the registry names is a transform
 
 
@@ -117,6 +119,7 @@ class _Stage:
         self._steps = steps
         self._has_steps = bool(steps)
         self.heavy = steps.heavy
+        self.numbered = steps.numbered
 
     def passes(self, message: Message) -> bool:
         return self._matches is None or self._matches(message)
@@ -137,6 +140,11 @@ class Pipeline:
         self._branches = {
             one.name: _Stage(one.filter, Steps(one.transform, loaded, name, one.name)) for one in channel.destinations
         }
+
+    @property
+    def numbered(self) -> bool:
+        """True when a step writes documents that have versions (``channels.versions``)."""
+        return self._common.numbered or any(one.numbered for one in self._branches.values())
 
     @property
     def heavy(self) -> bool:

@@ -84,7 +84,8 @@ class ChannelRuntime:
         self.edge = Edge(channel.duplicates.remember)
         self.routes: dict[str, Route] = {}
         self.source: Source | None = None
-        self._steps = ChannelSteps(Pipeline(channel, loaded), workers, self.name)
+        versions = journal.directory / "versions.db"
+        self._steps = ChannelSteps(Pipeline(channel, loaded), workers, self.name, versions)
         self._formats = {name: load(target) for name, target in names("format").items()}
         self._hasher = journal.hasher
         self._channel_lane = (self._hasher.hash(f"channel {self.name}"),)
@@ -127,6 +128,7 @@ class ChannelRuntime:
         if self._running:
             await asyncio.wait(self._running, timeout=within)
         await asyncio.gather(*(route.stop(within) for route in self.routes.values()))
+        self._steps.close()
 
     async def pause(self, *, paused: bool) -> None:
         """Stop or restart accepting while the journal cannot (can again) be written."""
@@ -250,7 +252,7 @@ class ChannelRuntime:
                 take.outputs[name] = await self._steps.outputs(take.work, name)
         except MessageError as error:
             take.error = error
-        except WorkerError as error:
+        except (WorkerError, StoreError) as error:
             take.failure = error
         self._ready(take)
 

@@ -84,11 +84,16 @@ def describe(error: errors.VaguemestreError) -> dict[str, str]:
     if isinstance(error, errors.MessageError):
         name = next(one.__name__ for one in type(error).__mro__ if getattr(errors, one.__name__, None) is one)
         return {"class": name, "problem": error.problem, "place": error.place, "condition": error.condition}
+    if isinstance(error, errors.VersionNeeded):
+        asked = {"series": error.series, "content": error.content, "document": error.document, "note": error.note}
+        return {"class": "VersionNeeded", **asked}
     return {"class": type(error).__name__, "problem": str(error)}
 
 
 def error_of(description: dict[str, str]) -> errors.VaguemestreError:
     """The error that ``describe`` described. One that is not a MessageError concerns the site: WorkerError."""
+    if description["class"] == "VersionNeeded":
+        return errors.VersionNeeded(*(description[name] for name in ("series", "content", "document", "note")))
     kind = getattr(errors, description["class"], None)
     if isinstance(kind, type) and issubclass(kind, errors.MessageError):
         return kind(description["problem"], description["place"], description["condition"])

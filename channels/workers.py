@@ -20,7 +20,7 @@ from pathlib import Path
 
 import structlog
 
-from channels.errors import MessageError, WorkerError
+from channels.errors import MessageError, VersionNeeded, WorkerError
 from channels.message import Message
 from channels.worker import HEAD_BYTES, fields_of, frame, lengths, results_of
 
@@ -131,6 +131,7 @@ class Workers:
 
         Raises:
             MessageError: the message cannot pass, or ended its process three times.
+            VersionNeeded: a step asks for the version of a document.
             WorkerError: the process died or was too slow; try again.
         """
         job = _Job(channel, destination, message, asyncio.get_running_loop().create_future())
@@ -313,7 +314,7 @@ class Workers:
             return  # who asked has left
         try:
             job.done.set_result(results_of(head, bodies, job.message))
-        except (MessageError, WorkerError) as error:
+        except (MessageError, VersionNeeded, WorkerError) as error:
             job.done.set_exception(error)
 
     async def _gone(self, process: _Process) -> None:

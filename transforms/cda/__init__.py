@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
+from hashlib import sha256
+from uuid import UUID, uuid5
 
 from lxml import etree
 
 from channels.errors import ConfigError, ProfileError
 from channels.message import Message
+from channels.numbering import issue_of, numbered
 from channels.ports import Context, in_worker
 from transforms.cda.body import body, pdf_body
 from transforms.cda.header import header
 from transforms.oru import read_report
-from transforms.report import Attachment, Report
+from transforms.report import Attachment, Report, Version
+from transforms.transitions import check, statuses
 
 __all__ = ["cr_bio", "level_1", "write", "write_level_1"]
 
 
+@numbered
 @in_worker
 def cr_bio(message: Message, context: Context) -> Message:
     """ORU^R01 -> CR-Bio 2024.01; the PDF copy is the laboratory's own, else rendered from the same report.
@@ -28,10 +34,11 @@ def cr_bio(message: Message, context: Context) -> Message:
 
     Source: CI-SIS volet CR d'examens de biologie médicale 2024.01.
     """
-    report = read_report(message, context)
+    report = _issued(read_report(message, context), message)
     return message.with_body(write(report, report.copies or _rendered_copy(report)), format="cda", charset="utf-8")
 
 
+@numbered
 @in_worker
 def level_1(message: Message, context: Context) -> Message:
     """ORU^R01 -> CDA whose body is the laboratory's PDF, for results that cannot be structured.
@@ -46,10 +53,29 @@ def level_1(message: Message, context: Context) -> Message:
     report = read_report(message, context, structured=False)
     if not report.copies:
         report = read_report(message, context)
+    report = _issued(_series_of_its_own(report), message)
     (first, *more) = report.copies or _rendered_copy(report)
     if more:
         raise ProfileError("two PDF of the whole report: the body of a document holds one", more[0].place)
     return message.with_body(write_level_1(report, first), format="cda", charset="utf-8")
+
+
+def _series_of_its_own(report: Report) -> Report:
+    """Beside the CR-Bio of the same message this is another document, and never a version of it."""
+    set_id = uuid5(UUID(report.version.set_id), "level 1")
+    own = Version(str(uuid5(set_id, report.version.id)).upper(), str(set_id).upper())
+    return replace(report, version=own)
+
+
+def _issued(report: Report, message: Message) -> Report:
+    """With the version that the engine remembers; the first one where nobody does."""
+    version = report.version
+    content = sha256(message.body).hexdigest()
+    issue = issue_of(message, version.set_id, content, version.id, statuses(report))
+    if issue is None:
+        return report
+    check(report, issue.before)
+    return replace(report, version=Version(issue.document, version.set_id, issue.number, issue.replaces))
 
 
 def _rendered_copy(report: Report) -> tuple[Attachment, ...]:
