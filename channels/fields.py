@@ -123,6 +123,17 @@ def _inside(value: Path, info: ValidationInfo) -> Path:
     return _existing(value, info)
 
 
+def _folder(value: Path, info: ValidationInfo) -> Path:
+    if info.context is None:
+        return value
+    path: Path = info.context["directory"] / value
+    if not path.is_dir():
+        raise ValueError("there is no such folder")
+    return path
+
+
+Directory = Annotated[Path, AfterValidator(_folder)]
+"""A folder of this machine that is there; relative to the site's folder, absolute once a site is loaded."""
 ExistingFile = Annotated[Path, AfterValidator(_existing)]
 """A file of this machine, taken from the site's folder when the path is relative; absolute once a site is loaded."""
 SiteFile = Annotated[Path, AfterValidator(_inside)]

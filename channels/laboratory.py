@@ -13,6 +13,11 @@ Rpps = Annotated[str, StringConstraints(pattern=r"^[0-9]{11}$")]
 Oid = Annotated[str, StringConstraints(pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$")]
 Telecom = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,15}$")]
 PracticeSetting = Literal["ETABLISSEMENT", "AMBULATOIRE"]
+LABORATORY_TABLES = (
+    "chapters", "sub_chapters", "units", "flags", "methods", "specimens", "microorganisms", "antibiotics",
+)  # fmt: skip
+"""Settings that name a table of the site's ``mappings/``."""
+_PROFESSION = r"^G[0-9]{2}_[0-9]{2}(/[A-Z0-9]+)?$"
 FacilityType = Literal["SA01", "SA04", "SA25", "SA29", "SA59"]
 
 
@@ -25,7 +30,7 @@ class Biologist(Settings):
     civility: Literal["M", "MME"] | None = Field(None, description="`M` or `MME`.")
     title: Literal["DR", "PR", "MC", "MG", "PC", "PG"] | None = Field(None, description="`DR`, `PR`...")
     profession: str = Field(
-        pattern=r"^G[0-9]{2}_[0-9]{2}(/[A-Z0-9]+)?$",
+        pattern=_PROFESSION,
         description="Profession and speciality (TRE_A02): `G15_10/SM03` physician, `G15_21/G` pharmacist.",
     )
     aliases: tuple[str, ...] = Field((), description="Identifiers by which the laboratory system names this person.")
@@ -74,7 +79,9 @@ class LaboratorySettings(Organization):
     )
     biologists: tuple[Biologist, ...] = Field((), description="Other biologists, found by RPPS or alias.")
     profession: str | None = Field(
-        None, description="Profession of a biologist whom the message names with an RPPS that is not listed here."
+        None,
+        pattern=_PROFESSION,
+        description="Profession of a biologist whom the message names with an RPPS that is not listed here.",
     )
     practice_setting: PracticeSetting = Field(
         "ETABLISSEMENT", description="`ETABLISSEMENT` (hospital) or `AMBULATOIRE`."

@@ -18,6 +18,7 @@ from channels import registry
 from channels.channel_file import ChannelFile
 from channels.checks import ChannelChecks, between_channels
 from channels.errors import ChannelFileError, ConfigError, ConfigErrors, UnknownNameError
+from channels.laboratory import LABORATORY_TABLES
 from channels.model import Channel, Step
 from channels.pipeline import find_transform
 from channels.references import References
@@ -195,7 +196,7 @@ class _Loader:
         validator = Validator(document, self._directory)
         site = validator.validate(Site, data)
         if site is not None and site.laboratory is not None:
-            for key in ("chapters", "units"):
+            for key in LABORATORY_TABLES:
                 self._named_table(validator, key, getattr(site.laboratory, key))
         return site
 

@@ -43,6 +43,9 @@ TRANSFORMS = {
     "validate": "transforms.validation.step:Validate",
     "cda.cr_bio": "transforms.cda:cr_bio",
     "cda.level_1": "transforms.cda:level_1",
+    "report.json": "transforms.views:as_json",
+    "report.pdf": "transforms.views:as_pdf",
+    "report.html": "transforms.views:as_html",
 }
 FORMATS = {"hl7v2": "transforms.hl7v2:FORMAT"}
 MATCHER = "transforms.match:Match"

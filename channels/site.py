@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from channels.fields import Address, Seconds, Secret, Settings, SizeBytes
+from channels.fields import Address, Directory, Seconds, Secret, Settings, SizeBytes
 from channels.laboratory import LaboratorySettings
 
 
@@ -69,6 +69,11 @@ class Site(Settings):
     )
     laboratory: LaboratorySettings | None = Field(
         None, description="The laboratory whose reports are written (CR-Bio)."
+    )
+    rules: Directory | None = Field(
+        None,
+        description="Folder of the official CDA rules of ANS (testContenuCDA), for `validate`. Absent: documents are "
+        "checked with our own rules only, and never called conformant.",
     )
     journal: JournalSettings = JournalSettings()
     web: WebSettings | None = Field(None, description="Absent: no HTTP listener.")

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from typer import Typer
 from typer.models import ArgumentInfo, ParameterInfo
 
-from channels.fields import Address, ExistingFile, Seconds, SiteFile, SizeBytes
+from channels.fields import Address, Directory, ExistingFile, Seconds, SiteFile, SizeBytes
 from channels.model import Ack, Filter, Step
 from vaguemestre.cli import COMMANDS
 
@@ -107,6 +107,7 @@ def keys_table(name: str) -> str:
 
 _NAMED: list[tuple[Any, str]] = [
     (Seconds, "duration"), (SizeBytes, "size"), (Address, "`host:port`"), (ExistingFile, "path"), (SiteFile, "path"),
+    (Directory, "path"),
     (Filter, "filter"), (Ack, "word or mapping"), (Step, "step"), (SecretStr, "reference"), (Path, "path"),
     (ZoneInfo, "zone"), (bool, "`true`, `false`"), (int, "number"), (float, "number"), (str, "text"),
     (dict, "mapping"), (object, "any"),

@@ -45,6 +45,8 @@ COMMANDS = {
     "history": _Entry("run:history", _ENGINE, "List the configurations that were applied; write an older one back."),
     "audit": _Entry("run:audit", _ENGINE, "Show who looked at or moved which messages."),
     "convert": _Entry("convert:convert", _TOOLS, "Pass one message through one transform; the result goes to stdout."),
+    "validate": _Entry("validate:validate", _TOOLS, "Check CDA documents with the official rules and ours."),
+    "trace": _Entry("trace:trace", _TOOLS, "Show where each field of a result message is in the document made of it."),
     "explain": _Entry("explain:explain", _TOOLS, "Show a message as a tree with the standard's names, faults marked."),
     "loinc": _Entry("loinc:loinc", _TOOLS, "Transcode a laboratory's catalogue to LOINC."),
     "send": _Entry("send:send", _TOOLS, "Send messages over MLLP and show the acknowledgements."),

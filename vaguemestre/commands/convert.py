@@ -22,6 +22,9 @@ from channels.pipeline import Pipeline, Steps, find_transform
 from channels.registry import names, suggestion
 from vaguemestre.commands.files import read_message, shown
 
+_SHORT = {"report": "report.json"}
+"""Short names that are not the end of a transform's name."""
+
 
 def convert(
     transform: Annotated[
@@ -43,16 +46,20 @@ def convert(
 
     A refusal goes to standard error, as FILE: PLACE: problem, with exit code 1.
 
+    `report` (JSON), `pdf` and `html` show the report of an ORU^R01 or of a CR-Bio.
+
     Examples: vaguemestre convert cr-bio result.hl7 > report.xml
+
+    vaguemestre convert pdf report.xml > report.pdf
 
     cat adt.hl7 | vaguemestre convert adt-fanout/sgl - --site mon-hopital
     """
     message = replace(read_case(read_message(file)), received=time.time())
-    with _site(site) as loaded:
+    with site_of(site) as loaded:
         try:
             made = _run(transform, message, loaded)
         except MessageError as error:
-            typer.echo(_refusal(file, error, as_json=json_), err=True)
+            typer.echo(refusal(file, error, as_json=json_), err=True)
             raise typer.Exit(1) from error
     if not made:
         typer.echo(f"{shown(file)}: {transform} lets nothing of this message pass", err=True)
@@ -63,7 +70,8 @@ def convert(
 
 
 @contextmanager
-def _site(folder: Path | None) -> Iterator[LoadedSite]:
+def site_of(folder: Path | None) -> Iterator[LoadedSite]:
+    """The site in a folder; the example one when no folder is named."""
     if folder is not None:
         yield load_site(folder)
         return
@@ -95,8 +103,9 @@ def _through_channel(channel: str, destination: str, message: Message, loaded: L
 
 
 def _name(written: str, loaded: LoadedSite) -> str:
-    """The transform's full name: ``cr-bio`` stands for ``cda.cr_bio``. Raises UnknownNameError."""
+    """The transform's full name: ``pdf`` stands for ``report.pdf``. Raises UnknownNameError."""
     known = {*names("transform"), *loaded.code.names()}
+    written = _SHORT.get(written, written)
     if written in known:
         return written
     short = [one for one in known if one.rpartition(".")[2] == written.replace("-", "_")]
@@ -105,7 +114,8 @@ def _name(written: str, loaded: LoadedSite) -> str:
     raise UnknownNameError(f"no transform is called {written!r}{suggestion(written, known)}")
 
 
-def _refusal(file: str, error: MessageError, *, as_json: bool) -> str:
+def refusal(file: str, error: MessageError, *, as_json: bool) -> str:
+    """What is told of a message that is refused: a line, or a list for scripts."""
     if as_json:
         return json.dumps(
             [{"place": error.place, "code": error.condition, "problem": error.problem}], ensure_ascii=False

@@ -1,0 +1,83 @@
+"""Each value of a result message is in its document, or has the reason why not."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from channels.errors import MessageError
+from tests.transforms.laboratory import MESSAGES, context, edited, fixture
+from transforms.trace import Traced, trace
+from transforms.trace_reasons import known_reason
+from vaguemestre.cli import app
+
+NAMES = sorted(path.stem for path in MESSAGES.glob("oru_*.hl7"))
+
+
+def traced(name: str, *changes: tuple[str, int, str]) -> dict[str, Traced]:
+    return {one.place: one for one in trace(edited(name, *changes), context())}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_lost(name: str) -> None:
+    found = trace(fixture(name), context())
+    assert [one.place for one in found if one.lost] == []
+    assert len({one.place for one in found}) == len(found)
+
+
+@pytest.mark.parametrize("name", ["oru_crp", "oru_nfs", "oru_ecbu"])
+def test_every_clinical_field_is_carried(name: str) -> None:
+    """The value, its unit, range and flag, the name of the test, comments: by a path, a reason is not enough."""
+    for one in trace(fixture(name), context()):
+        field = one.place.partition("-")[2].partition(".")[0]
+        segment = one.place.partition("[")[0].partition("-")[0]
+        if (segment, field) in {("OBX", "5"), ("OBX", "6"), ("OBX", "7"), ("OBX", "8"), ("NTE", "3"), ("PID", "7")}:
+            assert one.paths, one.place
+
+
+def test_a_value_is_in_the_narrative_and_in_the_entry() -> None:
+    one = traced("oru_crp", ("OBX", 2, "NM"), ("OBX", 5, "12.0"))["OBX-5"]
+    assert any("/text[1]/" in path for path in one.paths)
+    assert any(path.endswith("/value[1]/@value") for path in one.paths)
+
+
+def test_the_reason_of_the_reader_is_given() -> None:
+    found = traced("oru_nfs", ("OBX[2]", 11, "D"))
+    assert found["OBX[2]-5"] == Traced("OBX[2]-5", (), "deleted by the laboratory (OBX-11 = D)")
+
+
+def test_a_field_that_nobody_named_is_lost() -> None:
+    assert known_reason("OBX[3]-5") == ""
+    assert known_reason("NTE-3") == ""
+    assert known_reason("PV1-3.2")
+    one = traced("oru_crp", ("OBX", 13, "accès réservé"))["OBX-13"]
+    assert one.lost
+
+
+def test_a_message_without_document_is_refused() -> None:
+    with pytest.raises(MessageError):
+        trace(edited("oru_crp", ("PID", 7, "")), context())
+
+
+def test_a_file_in_the_message_is_traced_without_its_weight() -> None:
+    found = traced("oru_with_pdf")
+    assert found["OBX[2]-5.5"].paths
+
+
+def test_the_command_shows_places_and_no_value() -> None:
+    done = CliRunner().invoke(app, ["trace", str(MESSAGES / "oru_crp.hl7")])
+    assert done.exit_code == 0, done.stderr
+    assert "OBX-5" in done.stdout
+    assert "290067505600227" not in done.stdout
+    assert "MODELE" not in done.stdout
+    listed = CliRunner().invoke(app, ["trace", str(MESSAGES / "oru_crp.hl7"), "--json", "--left-out"])
+    rows = json.loads(listed.stdout)
+    assert all(set(row) == {"place", "paths", "reason"} and row["reason"] and not row["paths"] for row in rows)
+
+
+def test_the_command_fails_when_something_is_lost() -> None:
+    body = edited("oru_crp", ("OBX", 13, "accès réservé")).body
+    done = CliRunner().invoke(app, ["trace", "-"], input=body)
+    assert done.exit_code == 1
+    assert "OBX-13" in done.stderr
