@@ -176,7 +176,7 @@ def _previous(row: Row, previous: Previous, number: int) -> str:
     test = concept(previous.code, f"q{number}") if previous.code else concept(row.result.code, f"r{row.number}")
     return (
         '<entryRelationship typeCode="REFR"><observation classCode="OBS" moodCode="EVN">'
-        f'{test}<statusCode code="completed"/>'
+        f'{test}<text><reference value="#b{number}"/></text><statusCode code="completed"/>'
         f"{time(previous.time)}{values}</observation></entryRelationship>"
     )
 

@@ -6,11 +6,11 @@ that is not of the value set, that a result is provisional) is found again by it
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 
 from transforms.cda.reader_people import assigned, laboratory, validation
 from transforms.cda.reader_values import as_shown, read_range, read_value, unit_shown
+from transforms.cda.reader_written import as_written, ours
 from transforms.cda.reader_xml import (
     Element,
     Source,
@@ -37,19 +37,14 @@ from transforms.report import (
     Note,
     Panel,
     Previous,
-    Range,
     Result,
     Specimen,
-    Text,
     Unit,
     Validation,
     Value,
 )
 from transforms.tables import value_set
-from transforms.wording import STATUS
 
-_OWN = re.compile(r"#r(\d+)")
-_SHOWN_FLAG = re.compile(r".* \((.+)\)", re.DOTALL)
 _SAMPLING = "33882-2"
 _GROUP = ("templateId", "id", "code", "statusCode", "effectiveTime", "performer", "participant")
 _ACT = frozenset((*_GROUP, "text", "entryRelationship"))
@@ -301,13 +296,13 @@ def _result(
         tuple(previous),
         place(observation),
     )
-    return _as_written(found, observation, source), tuple(specimens)
+    return as_written(found, _reference(observation), source), tuple(specimens)
 
 
 def _code(observation: Element, source: Source) -> Concept:
     """The words shown, unless they are the value itself: then the label."""
     found = concept(child(observation, "code"), source) or Concept("")
-    if found.text[:1].isdigit() and found.standard and not _OWN.match(_reference(observation)):
+    if found.text[:1].isdigit() and found.standard and not ours(_reference(observation)):
         return replace(found, text=found.standard.label)
     return found
 
@@ -333,6 +328,12 @@ def _previous(observation: Element, code: Concept, source: Source) -> list[Previ
     if not values or when is None:
         source.skip(observation, "a previous result without value or time")
         return []
+    shown = value(child(observation, "text"), "reference").removeprefix("#b")
+    if shown.isdecimal():  # ours
+        words = source.words(f"w{shown}")
+        unit = unit_shown(unit, words, place(observation))
+        if len(values) == 1:
+            values = (as_shown(values[0], source.words(f"b{shown}"), words),)
     its_code = concept(child(observation, "code"), source)
     same = its_code is None or {_key(one) for one in _codings(its_code)} <= {_key(one) for one in _codings(code)}
     return [Previous(values, when, unit, None if same else its_code, place(observation))]
@@ -348,52 +349,3 @@ def _key(one: Coding) -> tuple[str, str]:
 
 def _flag(one: Coding) -> Flag:
     return Flag(one.code, value_set("interpretations").get(one.code, one.label), one.place)
-
-
-def _as_written(result: Result, observation: Element, source: Source) -> Result:
-    """With what our own narrative shows beside the entry."""
-    match = _OWN.fullmatch(_reference(observation))
-    number = match[1] if match and source.has(f"v{match[1]}") else ""
-    status, notes, why = _status(result)
-    if not number:
-        return replace(result, status=status, notes=notes, values=why or result.values)
-    values = tuple(
-        as_shown(one, source.words(f"v{number}-{rank}" if rank > 1 else f"v{number}"), source.words(f"u{number}"))
-        for rank, one in enumerate(why or result.values, 1)
-    )
-    unit = unit_shown(result.unit, source.words(f"u{number}"), result.place)
-    usual = result.range
-    if usual and (shown := source.words(f"g{number}")):
-        usual = Range(shown, usual.bounds, usual.place)
-    said = source.words(f"f{number}").split("\n")
-    return replace(
-        result,
-        values=values,
-        status=status,
-        notes=notes,
-        unit=unit,
-        range=usual,
-        flags=_flags(result.flags, [one for one in said if one]),
-        sub_id=source.words(f"k{number}"),
-    )
-
-
-def _flags(known: tuple[Flag, ...], shown: list[str]) -> tuple[Flag, ...]:
-    """In the order of the cell; a line without label is a code that no value set has."""
-    by_code = {one.code: one for one in known}
-    found = []
-    for line in shown:
-        match = _SHOWN_FLAG.fullmatch(line)
-        found.append(by_code.pop(match[1]) if match and match[1] in by_code else Flag(line, ""))
-    return (*found, *by_code.values())
-
-
-def _status(result: Result) -> tuple[str, tuple[Note, ...], tuple[Value, ...]]:
-    """The status that a comment of ours tells, the other comments, and why a result was given up."""
-    for status, said in STATUS.items():
-        last = "\n".join(result.notes[-1].lines) if result.notes else ""
-        if last == f"{said}." and (status == "X") == (result.status == "X"):
-            return status, result.notes[:-1], ()
-        if status == "X" and last.startswith(f"{said} : "):
-            return "X", result.notes[:-1], (Text(last.removeprefix(f"{said} : ")),)
-    return result.status, result.notes, ()
