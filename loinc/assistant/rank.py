@@ -284,7 +284,9 @@ def _challenge(term: Term, evidence: Evidence) -> tuple[float, float, float]:
         return 0.0, 0.0, -1.0 if text else 0.0
     pattern = _CHALLENGES.get(asked)
     if text and (pattern.search(text) if pattern else text.startswith(asked)):
-        return 1.0, 0.0, 0.0
+        # "1.5 hours post insulin 12 hours fasting" says more than that the patient fasted.
+        more = asked == "fasting" and re.search(r"\bpost\b", text) is not None
+        return 1.0, 0.0, -1.0 if more else 0.0
     return 0.0, -1.0, -1.0 if text else 0.0
 
 
