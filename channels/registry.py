@@ -43,6 +43,7 @@ TRANSFORMS = {
     "validate": "transforms.validation.step:Validate",
     "cda.cr_bio": "transforms.cda:cr_bio",
     "cda.level_1": "transforms.cda:level_1",
+    "cda.self_presentable": "transforms.cda.presentation:self_presentable",
     "report.json": "transforms.views:as_json",
     "report.pdf": "transforms.views:as_pdf",
     "report.html": "transforms.views:as_html",
