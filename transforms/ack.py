@@ -220,7 +220,7 @@ def _location(place: str) -> list[str]:
         path = parse_path(place)
     except ConfigError:
         return []
-    sequence = "" if path.selector else str(path.index or 1)
+    sequence = "" if path.selector else str(path.which or 1)
     parts = [path.repetition or (1 if path.component else 0), path.component, path.sub]
     numbers = [path.field, *parts] if path.field else []
     return [path.segment, sequence, *(str(number) for number in numbers if number)]

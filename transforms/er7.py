@@ -191,7 +191,7 @@ class Er7:
             code = parse_path("OBX-3.1")
             return [one for one in self.all("OBX") if one.value(code) == path.selector]
         found = self.all(path.segment)
-        return found[path.index - 1 : path.index] if path.index else found
+        return found[path.which - 1 : path.which] if path.which else found
 
     def _one(self, place: Path) -> Segment | None:
         if place[1] or place[2]:

@@ -95,7 +95,7 @@ def _values(view: er7.Er7, path: Path) -> list[str]:
 
 def _segments(view: er7.Er7, path: Path) -> list[er7.Segment]:
     """The segments that a path speaks of; one that is alone, which most are, is found without splitting the message."""
-    if path.index or path.selector or path.segment == "MSH":
+    if path.which or path.selector or path.segment == "MSH":
         return view.matching(path)
     mark = f"\r{path.segment}{view.separators.field}".encode(view.charset, "surrogateescape")
     at = view.body.find(mark)

@@ -17,12 +17,12 @@ _PATH = re.compile(
 class Path(NamedTuple):
     """A place, each part 1-based; 0 where the path does not say.
 
-    index: which segment of that id; 0 = the first when one is read, all when values are listed.
+    which: which segment of that id; 0 = the first when one is read, all when values are listed.
     selector: the OBX-3.1 of the segment wanted, or ``""``.
     """
 
     segment: str
-    index: int
+    which: int
     selector: str
     field: int
     repetition: int

@@ -62,7 +62,7 @@ def wire_defects(body: bytes, header: Header) -> list[tuple[Rule, str]]:
     size = len(fields)
     control_id = fields[9] if size > 9 else ""
     moment = fields[6] if size > 6 else ""
-    found = _header_defects(
+    defects = _header_defects(
         fields[1],
         fields[8] if size > 8 else "",
         fields[10] if size > 10 else "",
@@ -72,8 +72,8 @@ def wire_defects(body: bytes, header: Header) -> list[tuple[Rule, str]]:
         header.separators,
     )
     regular = body[:3] == b"MSH" and er7.is_regular(body, header.separators[0])
-    if found or not control_id or not regular or not MOMENT.fullmatch(moment):
-        found = list(found)
+    if defects or not control_id or not regular or not MOMENT.fullmatch(moment):
+        found = list(defects)
         if not control_id:
             found.append((WIRE["control_id"], "MSH-10"))
         if not MOMENT.fullmatch(moment):

@@ -17,7 +17,22 @@ from loinc.releases import FrenchTerm, read_alignment, read_release, read_value_
 from loinc.sheets import Workbook
 from loinc.terms import Term, check_digit, shipped, write_terms
 
-RELEASE = ["LOINC_NUM", "COMPONENT", "PROPERTY", "TIME_ASPCT", "SYSTEM", "SCALE_TYP", "METHOD_TYP", "CLASS", "STATUS", "CLASSTYPE", "ORDER_OBS", "LONG_COMMON_NAME", "EXAMPLE_UCUM_UNITS", "COMMON_TEST_RANK"]
+RELEASE = [
+    "LOINC_NUM",
+    "COMPONENT",
+    "PROPERTY",
+    "TIME_ASPCT",
+    "SYSTEM",
+    "SCALE_TYP",
+    "METHOD_TYP",
+    "CLASS",
+    "STATUS",
+    "CLASSTYPE",
+    "ORDER_OBS",
+    "LONG_COMMON_NAME",
+    "EXAMPLE_UCUM_UNITS",
+    "COMMON_TEST_RANK",
+]
 HEMOGLOBIN = ["718-7", "Hemoglobin", "MCnc", "Pt", "Bld", "Qn", "", "HEM/BC", "ACTIVE", "1", "Both", "Hemoglobin [Mass/volume] in Blood", "g/dL;g/L", "6"]  # fmt: skip
 FASTING = ["40193-5", "Glucose^pre-meal", "SCnc", "Pt", "Ser/Plas", "Qn", "", "CHEM", "ACTIVE", "1", "Both", "Glucose [Moles/volume] in Serum or Plasma --pre-meal", "mmol/L", "0"]  # fmt: skip
 WEIGHT = ["29463-7", "Body weight", "Mass", "Pt", "^Patient", "Qn", "", "BDYWGT.ATOM", "ACTIVE", "2", "Observation", "Body weight", "kg", "1"]  # fmt: skip

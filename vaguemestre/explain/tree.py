@@ -127,5 +127,5 @@ def _contains(place: str, wanted: Path) -> bool:
         (part.component, wanted.component),
         (part.sub, wanted.sub),
     )
-    same = part.segment == wanted.segment and (part.index or 1) == (wanted.index or 1)
+    same = part.segment == wanted.segment and (part.which or 1) == (wanted.which or 1)
     return same and all(own in (0, other) for own, other in pairs)
