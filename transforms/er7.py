@@ -169,10 +169,11 @@ class Er7:
             at = -1
         else:
             at = body.find(_mark(segment_id, self.separators[0]), 0, limit)
-            if at < 0:
-                at = body.find(_mark(segment_id, "\r"), 0, limit)
-                if at < 0:
-                    return None
+            bare = body.find(_mark(segment_id, "\r"), 0, at + 1 if at >= 0 else limit)  # one without fields may precede
+            if bare >= 0:
+                at = bare
+            elif at < 0:
+                return None
         at += 1
         end = body.find(b"\r", at)
         if end < 0:

@@ -439,3 +439,11 @@ def test_the_official_examples_pass_unaltered(shared: Path) -> None:
         parsed.insert(len(parsed.segments), "ZZZ|1")
         parsed.delete("ZZZ")
         assert parsed.encode() == body, path.name
+
+
+def test_a_segment_without_fields_is_the_first_of_its_id_also_when_one_with_fields_follows() -> None:
+    body = b"MSH|^~\\&|GAP|CH|PFI|CH|||ADT|1|P|2.5\rEVN\rEVN|A01\r"
+    found = er7.parse(body).first("EVN")
+    assert found is not None
+    assert found.fields == ["EVN"]
+    assert er7.parse(body).get("EVN-1") == ""
