@@ -186,7 +186,12 @@ def _isolated(one: ReadOrder, children: list[tuple[int, ReadOrder]], rules: Rule
         elif owner != number:
             groups[owner].append(found)
     isolates = [
-        _isolate(one.found[number], groups[number], [each for at, each in children if at == number], rules)
+        _isolate(
+            one.found[number],
+            groups[number],
+            [_without_specimen(each, panel) for at, each in children if at == number],
+            rules,
+        )
         for number in germs
     ]
     results = tuple(found.result for found in rest if found.result)
@@ -196,6 +201,19 @@ def _isolated(one: ReadOrder, children: list[tuple[int, ReadOrder]], rules: Rule
 def _codes(rules: Rules) -> frozenset[str]:
     """Codes of tests whose result is a germ."""
     return frozenset((*rules.laboratory.germ_codes, *value_set("germ_codes")))
+
+
+def _without_specimen(child: ReadOrder, parent: Panel) -> ReadOrder:
+    """A susceptibility test is made on the isolate: the order's own times of sampling, repeated, are no specimen."""
+    if child.panel is None or child.order.specimens:
+        return child
+    known = {(one.collected and one.collected.digits, one.received and one.received.digits) for one in parent.specimens}
+    kept = tuple(
+        one
+        for one in child.panel.specimens
+        if one.type or (one.collected and one.collected.digits, one.received and one.received.digits) not in known
+    )
+    return replace(child, panel=replace(child.panel, specimens=kept))
 
 
 def _germs(one: ReadOrder, rules: Rules) -> list[int]:

@@ -51,6 +51,7 @@ def test_each_susceptibility_test_goes_to_its_germ() -> None:
     assert [one.code.text for one in first.results] == ["Germe identifié", "Numération"]
     assert first.results[0].notes[0].lines == ("Souche productrice de BLSE : isolement recommandé.",)
     assert first.panels[0].notes == ()
+    assert first.panels[0].specimens == ()
     assert first.panels[0].results[3].notes[0].lines == ("Interprétation selon CA-SFM/EUCAST.",)
 
 
