@@ -16,7 +16,7 @@ class Message:
     """One message, never changed: a transform gives another one.
 
     body: the bytes as received, or as a transform wrote them.
-    format: ``hl7v2``, ``fhir+json``, ``cda``, ``xml``, ``b2``, ``pdf`` or ``raw``.
+    format: ``hl7v2``, ``fhir+json``, ``cda``, ``xml``, ``b2``, ``pdf``, ``submission``, ``mail`` or ``raw``.
     charset: Python codec name that decodes ``body``.
     kind, control_id, sender: what the header tells, ``""`` when it tells nothing;
         for HL7 v2 ``ADT^A01``, MSH-10 and ``MSH-3|MSH-4``.
