@@ -97,8 +97,8 @@ class Due:
 class Consent:
     """What ZFA said of a patient, last known.
 
-    dmp: ``ACTIF``, ``FERME``, ``INEXISTANT`` or ``""``. feeding: ``NA``, ``IO``, ``INO`` or ``""``; consultation: ``NA``,
-    ``INC``, ``IC`` or ``""``. Dates as written (ZFA-2, ZFA-3, ZFA-10, ZFA-12), ``""`` when absent.
+    dmp: ``ACTIF``, ``FERME``, ``INEXISTANT``. feeding: ``NA``, ``IO``, ``INO``; consultation: ``NA``, ``INC``, ``IC``.
+    Dates as written (ZFA-2, ZFA-3, ZFA-10, ZFA-12). ``""`` when absent.
     """
 
     dmp: str = ""
