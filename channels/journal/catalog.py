@@ -63,7 +63,7 @@ class Catalog:
         if write:
             with self._db:
                 self._db.execute(_SCHEMA)
-            self._make_hash_key()
+            self._make_key("hash")
         self.hasher = Hasher(self._hash_key())
 
     def close(self) -> None:
@@ -72,12 +72,20 @@ class Catalog:
 
     # keys
 
-    def _make_hash_key(self) -> None:
-        if one(self._db, "SELECT 1 FROM key WHERE purpose='hash'"):
+    def sealer(self, purpose: str) -> Sealer:
+        """Encrypts what is kept beside the journal for one purpose; what it is given as it is, without a master key."""
+        if self._keys is None:
+            return Sealer(None)
+        self._make_key(purpose)
+        master, wrapped = row(self._db, "SELECT master, wrapped FROM key WHERE purpose=?", (purpose,)) or (None, None)
+        return Sealer(self._unwrap(master, wrapped, purpose))
+
+    def _make_key(self, purpose: str) -> None:
+        if one(self._db, "SELECT 1 FROM key WHERE purpose=?", (purpose,)):
             return
         key = secrets.token_bytes(KEY_BYTES)
-        master, wrapped = self._keys.wrap(key, "hash") if self._keys else (None, key)
-        self._db.execute("INSERT INTO key VALUES('hash', ?, ?)", (master, wrapped))
+        master, wrapped = self._keys.wrap(key, purpose) if self._keys else (None, key)
+        self._db.execute("INSERT INTO key VALUES(?, ?, ?)", (purpose, master, wrapped))
 
     def _hash_key(self) -> bytes:
         found = row(self._db, "SELECT master, wrapped FROM key WHERE purpose='hash'")
