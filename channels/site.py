@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from channels.fields import Address, Directory, Seconds, Secret, Settings, SizeBytes
 from channels.laboratory import LaboratorySettings
+from channels.pfi_settings import PfiSettings
 
 
 class Establishment(Settings):
@@ -69,6 +70,9 @@ class Site(Settings):
     )
     laboratory: LaboratorySettings | None = Field(
         None, description="The laboratory whose reports are written (CR-Bio)."
+    )
+    pfi: PfiSettings | None = Field(
+        None, description="The engine as intermediation platform: requests to the DMP and MSSanté."
     )
     rules: Directory | None = Field(
         None,

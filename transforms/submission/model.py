@@ -59,7 +59,8 @@ class Patient:
     """Whom the documents are about.
 
     ins: 15 characters, ``""`` unless the identity is qualified and the key right. ins_oid: its authority.
-    local_id, local_oid: number of the establishment (IPP) and its OID. birth_date: ``YYYYMMDD``.
+    local_id, local_oid: number of the establishment (IPP) and its OID; what names its authority (CX-4) when neither
+    the message nor the site says an OID. birth_date: ``YYYYMMDD``.
     sex: ``M``, ``F``, ``U``. birth_place: INSEE code. Names are birth names.
     """
 
@@ -83,7 +84,8 @@ class Document:
 
     unique_id: CDA ``id`` (``root``, or ``root^extension``). replaces: unique id of the version before.
     code, label, code_system: type (LOINC code, or TRE_A05; code_system is the OID). level: CDA level, 1 or 3.
-    set_id: ``setId/@root`` (and ``^extension``), ``""`` when it has none.
+    set_id: ``setId/@root`` (and ``^extension``), ``""`` when it has none. confidentiality: ``N``, ``R``, ``V`` as the
+    document says. place: of its bytes in the request, ``OBX-5.5``.
     """
 
     content: bytes
@@ -94,6 +96,8 @@ class Document:
     level: Literal[1, 3] = 3
     replaces: str = ""
     set_id: str = ""
+    confidentiality: str = "N"
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,7 @@ class Submission:
     visit_class: PV1-2. reply_to: PRT ``REPLY``. wants_reception, wants_reading: business acknowledgements asked for.
     mail_professional, mail_patient: text of the mails, ``""``: the default. closes_conversation: the patient cannot
     answer (NTE-4 ``FIN``). order_ids: placer and filler numbers, ``(type, value, OID)`` for referenceIdList.
+    lot: identifiers of documents that form one lot, a hint of profile 1.2 (``COMP_LOT``).
     """
 
     request: Request
@@ -154,3 +159,4 @@ class Submission:
     mail_patient: str = ""
     closes_conversation: bool = False
     order_ids: tuple[tuple[str, str, str], ...] = ()
+    lot: tuple[str, ...] = ()
