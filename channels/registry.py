@@ -28,7 +28,9 @@ DESTINATIONS = {
     "sftp": "connectors.sftp:SftpDestination",
     "amqp": "connectors.amqp:AmqpDestination",
 }
-LOOKUPS: dict[str, str] = {}
+LOOKUPS: dict[str, str] = {
+    "pfi.register": "connectors.register:Register",
+}
 TRANSFORMS = {
     "set": "transforms.steps:Set",
     "copy": "transforms.steps:Copy",
@@ -44,6 +46,7 @@ TRANSFORMS = {
     "cda.cr_bio": "transforms.cda:cr_bio",
     "cda.level_1": "transforms.cda:level_1",
     "cda.self_presentable": "transforms.cda.presentation:self_presentable",
+    "pfi.request": "transforms.submission.request:ReadRequest",
     "report.json": "transforms.views:as_json",
     "report.pdf": "transforms.views:as_pdf",
     "report.html": "transforms.views:as_html",
