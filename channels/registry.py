@@ -20,6 +20,7 @@ SOURCES = {
     "http": "connectors.http:HttpSource",
     "sftp": "connectors.sftp:SftpSource",
     "amqp": "connectors.amqp:AmqpSource",
+    "zam": "connectors.zam:ZamSource",
 }
 DESTINATIONS = {
     "mllp": "connectors.mllp:MllpDestination",
@@ -27,6 +28,7 @@ DESTINATIONS = {
     "http": "connectors.http:HttpDestination",
     "sftp": "connectors.sftp:SftpDestination",
     "amqp": "connectors.amqp:AmqpDestination",
+    "consent": "connectors.consent:ConsentDestination",
 }
 LOOKUPS: dict[str, str] = {
     "pfi.register": "connectors.register:Register",
@@ -51,7 +53,7 @@ TRANSFORMS = {
     "report.pdf": "transforms.views:as_pdf",
     "report.html": "transforms.views:as_html",
 }
-FORMATS = {"hl7v2": "transforms.hl7v2:FORMAT"}
+FORMATS = {"hl7v2": "transforms.hl7v2:FORMAT", "submission": "transforms.submission.format:FORMAT"}
 MATCHER = "transforms.match:Match"
 TABLES = "mappings:Tables"
 DIFFERENCES = "transforms.difference:differences"
