@@ -54,6 +54,11 @@ def read_facts(content: bytes, place: str) -> Facts:
     Raises:
         MessageError: not well-formed XML, with a document type, not a CDA document, without id, code or patient (102).
     """
+    return read_document(content, place)[1]
+
+
+def read_document(content: bytes, place: str) -> tuple[Element, Facts]:
+    """The root of a document, and its header. Raises MessageError as ``read_facts``."""
     root = _root(content, place)
     role = child(root, "recordTarget", "patientRole")
     unique_id, code = _reference(child(root, "id")), value(root, "code", name="code")
@@ -61,7 +66,7 @@ def read_facts(content: bytes, place: str) -> Facts:
         raise MessageError("a CDA document without id, code or patient", place, "102")
     replaced = next((one for one in children(root, "relatedDocument") if one.get("typeCode") == "RPLC"), None)
     numbers = tuple((one.get("root", ""), one.get("extension", "").strip()) for one in children(role, "id"))
-    return Facts(
+    return root, Facts(
         unique_id,
         code,
         value(root, "code", name="displayName"),
@@ -172,13 +177,13 @@ def _same(trait: str, one: str, other: str, *, exact: bool) -> bool:
     if exact:
         return one == other
     if trait in ("family", "given"):
-        return _plain(one) == _plain(other)
+        return plain_name(one) == plain_name(other)
     if trait == "sex" and "U" in (one, other):
         return True
     return one.upper() == other.upper()
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Letters alone: without accents, case, hyphens or apostrophes."""
     parts = unicodedata.normalize("NFKD", name)
     return "".join(sign for sign in parts if sign.isalnum()).casefold()
