@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from channels import registry
-from channels.checks import files_of
+from channels.checks import files_of, lookups_of
 from channels.errors import MessageError, ParseError
 from channels.loader import LoadedSite
 from channels.message import Message
@@ -20,11 +20,15 @@ RECEIVED = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What became of one test. problems: a line each, with the destination and the place; none when it passed."""
+    """What became of one test.
+
+    problems: a line each, with the destination and the place; none when it passed. notes: what the test did not try.
+    """
 
     channel: str
     case: str
     problems: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -36,9 +40,18 @@ def run_cases(loaded: LoadedSite, channel: Channel) -> list[CaseResult]:
     """Run every test of a channel; nothing is sent and nothing is written."""
     pipeline = Pipeline(channel, loaded)
     return [
-        CaseResult(channel.channel, case.name, tuple(_problems(loaded, pipeline, channel, case)))
+        CaseResult(
+            channel.channel, case.name, tuple(_problems(loaded, pipeline, channel, case)), _not_asked(channel, case)
+        )
         for case in channel.tests
     ]
+
+
+def _not_asked(channel: Channel, case: Case) -> tuple[str, ...]:
+    """A test asks nobody: what a lookup would have said is in a file of the case, or it was passed by."""
+    return tuple(
+        f"{name} was not asked: the message passed it by" for name in lookups_of(channel) if name not in case.lookups
+    )
 
 
 def read_case(body: bytes) -> Message:
@@ -77,14 +90,15 @@ def _run(
     """What each destination gets, and who refused; ``""`` is the channel itself."""
     outputs: dict[str, list[Message]] = {}
     refusals: dict[str, MessageError] = {}
+    lookups = {name: read_case((loaded.directory / file).read_bytes()) for name, file in case.lookups.items()}
     try:
-        common = pipeline.common(read_case((loaded.directory / case.input).read_bytes()))
+        common = pipeline.common(read_case((loaded.directory / case.input).read_bytes()), lookups)
     except MessageError as error:
         common, refusals[""] = [], error
     for destination in channel.destinations:
         name = destination.name
         try:
-            outputs[name] = [one for message in common for one in pipeline.branch(name, message)]
+            outputs[name] = [one for message in common for one in pipeline.branch(name, message, lookups)]
         except MessageError as error:
             refusals[name] = error
     return outputs, refusals

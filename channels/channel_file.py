@@ -35,7 +35,7 @@ class ChannelFile:
         if "source" in data:
             made["source"] = self._connected("source", SourceModel, data["source"], ("source",))
         if "transform" in data:
-            made["transform"] = self._steps(data["transform"], ("transform",))
+            made["transform"] = self._steps(data["transform"], ("transform",), lookups=True)
         if isinstance(data.get("destinations"), list):
             made["destinations"] = [
                 self._destination(one, ("destinations", index)) for index, one in enumerate(data["destinations"])
@@ -46,7 +46,7 @@ class ChannelFile:
     def _destination(self, data: Any, place: Place) -> Any:
         made = self._connected("destination", DestinationModel, data, place)
         if isinstance(made, dict) and "transform" in made:
-            made["transform"] = self._steps(made["transform"], (*place, "transform"))
+            made["transform"] = self._steps(made["transform"], (*place, "transform"), lookups=True)
         return made
 
     # connectors
@@ -94,22 +94,37 @@ class ChannelFile:
 
     # steps
 
-    def _steps(self, data: Any, place: Place) -> list[Step]:
+    def _steps(self, data: Any, place: Place, *, lookups: bool = False) -> list[Step]:
+        """lookups: they may stand among these steps."""
         if not isinstance(data, list):
             self._validator.fault(place, "a transform is a list of steps: `- name` or `- name: {options}`")
             return []
-        return [self._step(one, (*place, index)) or Step(name="?") for index, one in enumerate(data)]
+        return [self._step(one, (*place, index), lookups) or Step(name="?") for index, one in enumerate(data)]
 
-    def _step(self, data: Any, place: Place) -> Step | None:
+    def _step(self, data: Any, place: Place, lookups: bool) -> Step | None:  # noqa: FBT001  # of ``_steps``
         if isinstance(data, dict) and "when" in data:
             return self._built("when", data, place)
         if isinstance(data, dict) and len(data) == 1:
             name, options = next(iter(data.items()))
-            return self._built(name, options, (*place, name))
-        if isinstance(data, str):
-            return self._built(data, None, place)
-        self._validator.fault(place, "a step is a name, or one `name: {options}`")
-        return None
+            place = (*place, name)
+        elif isinstance(data, str):
+            name, options = data, None
+        else:
+            self._validator.fault(place, "a step is a name, or one `name: {options}`")
+            return None
+        return (
+            self._asking(name, options, place, lookups)
+            if name in registry.names("lookup")
+            else (self._built(name, options, place))
+        )
+
+    def _asking(self, name: str, options: Any, place: Place, allowed: bool) -> Step | None:  # noqa: FBT001
+        """A lookup among the steps."""
+        if not allowed:
+            self._validator.fault(place, f"{name} asks a service: it cannot stand inside another step", key=True)
+            return None
+        made = self._settings("lookup", name, options, place)
+        return Step(name=name, options=made, place=self._document.key(place)) if made is not None else None
 
     def _built(self, name: str, options: Any, place: Place) -> Step | None:
         try:

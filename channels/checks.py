@@ -10,6 +10,7 @@ from typing import Any
 from channels import registry
 from channels.errors import ChannelFileError, ConfigError, UnknownNameError
 from channels.fields import HostPort
+from channels.links import CONNECTOR, targets
 from channels.model import Channel, DestinationModel, Row, Step
 from channels.registry import suggestion
 from channels.site import Site
@@ -131,6 +132,12 @@ class ChannelChecks:
                     self._fault(at, f"no destination is called {name!r}{suggestion(name, destinations)}", key=True)
                 for one in files_of(file):
                     self._file(at, one)
+            asked = set(lookups_of(self.channel))
+            for name, file in case.lookups.items():
+                at = (*here, "lookups", name)
+                if name not in asked:
+                    self._fault(at, f"no step of this channel asks {name!r}{suggestion(name, asked)}", key=True)
+                self._file(at, file)
             if case.error is None and not case.expect:
                 self._fault(here, "a test says what is expected: `expect:` or `error:`")
             if case.error:
@@ -146,6 +153,12 @@ class ChannelChecks:
             self._fault(at, "there is no such file in the site")
 
 
+def lookups_of(channel: Channel) -> list[str]:
+    """Names of the lookups among the steps of a channel and of its destinations."""
+    steps = [*channel.transform, *(step for one in channel.destinations for step in one.transform)]
+    return [step.name for step in steps if step.name in registry.names("lookup")]
+
+
 def files_of(expected: str | tuple[str, ...] | None) -> tuple[str, ...]:
     """The files of one expectation: none, one, or several messages in order."""
     return () if expected is None else (expected,) if isinstance(expected, str) else expected
@@ -154,6 +167,7 @@ def files_of(expected: str | tuple[str, ...] | None) -> tuple[str, ...]:
 def between_channels(channels: list[tuple[Channel, Document]], site: Site | None) -> Iterator[ChannelFileError]:
     """Faults that two files make together: an address taken twice, messages that would turn for ever."""
     enabled = [(channel, document) for channel, document in channels if channel.enabled]
+    yield from _hand_overs(enabled)
     taken: list[tuple[HostPort, str]] = []
     if site is not None and site.web is not None:
         taken.append((site.web.listen, "`web` of site.yaml"))
@@ -169,6 +183,18 @@ def between_channels(channels: list[tuple[Channel, Document]], site: Site | None
     yield from _loops(enabled)
 
 
+def _hand_overs(channels: list[tuple[Channel, Document]]) -> Iterator[ChannelFileError]:
+    """Channels that hand over to one that is not there, or that does not take it."""
+    sources = {channel.channel: channel.source.connector for channel, _ in channels}
+    for channel, document in channels:
+        for place, name in targets(channel):
+            mark = document.value(place if place in document.values else (*place, "channel"))
+            if name not in sources:
+                yield document.fault(mark, f"no enabled channel is called {name!r}{suggestion(name, sources)}")
+            elif sources[name] != CONNECTOR:
+                yield document.fault(mark, f"the source of {name} is {sources[name]}: it must be `channel: {{}}`")
+
+
 def _loops(channels: list[tuple[Channel, Document]]) -> Iterator[ChannelFileError]:
     """Channels that send to one another on this machine in a circle."""
     listening = {
@@ -176,25 +202,26 @@ def _loops(channels: list[tuple[Channel, Document]]) -> Iterator[ChannelFileErro
         for channel, _ in channels
         if isinstance(address := getattr(channel.source.settings, "listen", None), HostPort) and address.port
     }
-    links = {channel.channel: list(_links(channel, listening)) for channel, _ in channels}
+    known = {channel.channel for channel, _ in channels}
+    links = {channel.channel: [one for one in _links(channel, listening) if one[1] in known] for channel, _ in channels}
     for channel, document in channels:
         for index, target in links[channel.channel]:
             path = _path(links, target, channel.channel)
             if path is not None:
-                connector = channel.destinations[index].connector
-                mark = document.value(("destinations", index, connector, "connect"))
+                mark = document.value(index)
                 circle = " → ".join([channel.channel, *path])
                 yield document.fault(mark, f"messages would turn for ever: {circle}")
 
 
-def _links(channel: Channel, listening: dict[int, str]) -> Iterator[tuple[int, str]]:
+def _links(channel: Channel, listening: dict[int, str]) -> Iterator[tuple[Place, str]]:
     for index, destination in enumerate(channel.destinations):
         address = getattr(destination.settings, "connect", None)
         if isinstance(address, HostPort) and address.host in _HERE and address.port in listening:
-            yield index, listening[address.port]
+            yield ("destinations", index, destination.connector, "connect"), listening[address.port]
+    yield from targets(channel)
 
 
-def _path(links: dict[str, list[tuple[int, str]]], start: str, goal: str) -> list[str] | None:
+def _path(links: dict[str, list[tuple[Place, str]]], start: str, goal: str) -> list[str] | None:
     """The way from one channel to another, or None."""
     ways = [[start]]
     seen = {start}

@@ -10,16 +10,18 @@ from typing import Any
 
 import structlog
 
+from channels.answers import Answers, End
+from channels.asking import Lookups
 from channels.errors import MessageError, Refused, Undelivered, VaguemestreError, WorkerError
 from channels.journal import Delivery, Journal
 from channels.journal.records import Attempt, State
 from channels.lanes import Entry, Lanes, Work
+from channels.links import Links
 from channels.message import Message
-from channels.model import DestinationModel
+from channels.model import DestinationModel, Step
 from channels.pipeline import Pipeline
 from channels.ports import Destination, Receipt
 from channels.statistics import Statistics
-from channels.values import value
 from channels.versions import Versions
 from channels.workers import Workers
 
@@ -35,22 +37,29 @@ _TOO_LATE = "not delivered while the sender waited"
 class ChannelSteps:
     """The filters and transforms of one channel: light ones run here, heavy ones in a worker process."""
 
-    def __init__(self, pipeline: Pipeline, workers: Workers, channel: str, versions: Path | None = None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, workers: Workers, channel: str, lookups: Lookups, versions: Path | None = None
+    ) -> None:
         """channel: its name, by which a worker finds the same steps. versions: file that remembers them."""
-        self._pipeline, self._workers, self._channel = pipeline, workers, channel
+        self._pipeline, self._workers, self._channel, self._lookups = pipeline, workers, channel, lookups
         self._versions = Versions(versions) if versions and pipeline.numbered else None
 
-    def close(self) -> None:
-        """Close the file of versions."""
+    async def start(self) -> None:
+        """Start the lookups. Raises ConfigError or OSError."""
+        await self._lookups.start()
+
+    async def aclose(self) -> None:
+        """Close the lookups, and the file of versions."""
+        await self._lookups.aclose()
         if self._versions is not None:
             self._versions.close()
 
-    def heavy(self, destinations: list[str]) -> bool:
-        """True when a step of the channel or of one of these destinations runs in a worker."""
-        return self._pipeline.heavy or any(self._pipeline.branch_heavy(name) for name in destinations)
+    def wait(self, destinations: list[str]) -> bool:
+        """True when a step of the channel or of one of these destinations is a lookup or runs in a worker."""
+        return self._pipeline.waits() or any(self._pipeline.waits(name) for name in destinations)
 
     def light(self, work: Work, destination: str) -> list[Message]:
-        """What a destination gets, when no step is heavy; empty when filtered out. Raises MessageError."""
+        """What a destination gets, when no step waits; empty when filtered out. Raises MessageError."""
         if work.common is None:
             work.common = self._pipeline.common(work.message)
         return self._branch(destination, work.common)
@@ -65,37 +74,50 @@ class ChannelSteps:
 
         Raises:
             MessageError: it cannot pass.
+            DeliveryError: a lookup was not answered, or was told no.
             WorkerError: the worker died or was too slow.
             StoreError: versions of documents cannot be written.
         """
-        if work.common is None and self._pipeline.heavy:
-            if work.running is None:
-                work.running = asyncio.create_task(self._work("", work.message))
+        if work.common is None and self._pipeline.waits():
+            if work.running is None or _may_try_again(work.running):
+                work.running = asyncio.create_task(self._parts("", work.message))
             work.common = await asyncio.shield(work.running)
-        if not self._pipeline.branch_heavy(destination):
+        if not self._pipeline.waits(destination):
             return self.light(work, destination)
         if work.common is None:
             work.common = self._pipeline.common(work.message)
         found = []
         for message in work.common:
-            found += await self._work(destination, message)
+            found += await self._parts(destination, message)
         return found
 
-    async def _work(self, destination: str, message: Message) -> list[Message]:
+    async def _parts(self, destination: str, message: Message) -> list[Message]:
+        """Part after part; the messages of one part go through the next in their order."""
+        messages = [message]
+        for number, part in enumerate(self._pipeline.parts(destination)):
+            made: list[Message] = []
+            for one in messages:
+                if isinstance(part, Step):
+                    made += await self._lookups.ask(destination, number, one)
+                elif part.heavy:
+                    made += await self._work(destination, number, one)
+                else:
+                    made += self._pipeline.part(destination, number, one)
+            messages = made
+        return messages
+
+    async def _work(self, destination: str, part: int, message: Message) -> list[Message]:
         if self._versions is None:
-            return await self._workers.run(self._channel, destination, message)
-        return await self._versions.run(message, lambda one: self._workers.run(self._channel, destination, one))
+            return await self._workers.run(self._channel, destination, message, part)
+        return await self._versions.run(message, lambda one: self._workers.run(self._channel, destination, one, part))
 
 
-@value
-class End:
-    """How a delivery ended, besides its state."""
-
-    error: MessageError | None = None
-    problem: str = ""
-    reference: str = ""
-    sent: bytes = b""
-    answer: bytes = b""
+def _may_try_again(running: asyncio.Task[list[Message]]) -> bool:
+    """The steps of the channel ended without a result, and not because of the message."""
+    if not running.done():
+        return False
+    error = None if running.cancelled() else running.exception()
+    return running.cancelled() or (error is not None and not isinstance(error, MessageError | Refused))
 
 
 class Route:
@@ -109,8 +131,9 @@ class Route:
         journal: Journal,
         steps: ChannelSteps,
         waiting: int,
+        links: Links | None = None,
     ) -> None:
-        """waiting: deliveries that the journal already holds for it."""
+        """waiting: deliveries that the journal already holds for it. links: where its answers go."""
         self.name = f"{channel}/{model.name}"
         self.model, self.destination = model, destination
         self.lanes = Lanes(self.name, model, journal, waiting)
@@ -120,6 +143,7 @@ class Route:
         self.problem = ""
         """Why the last try did not reach the destination; empty when it did."""
         self._journal, self._steps = journal, steps
+        self._answers = Answers(self.name, model.answers, links) if model.answers and links is not None else None
         self._tasks: list[asyncio.Task[None]] = []
         self._withdrawn: set[int] = set()
 
@@ -176,7 +200,7 @@ class Route:
                 await self._deliver(entry)
             except VaguemestreError as error:  # a fault outside the message (key, table): it stays in the queue
                 log.error("delivery could not be tried", route=self.name, message=entry.id, error=type(error).__name__)
-                self._again(entry, type(error).__name__)
+                await self._again(entry, type(error).__name__)
             del entry  # while this waits for the next one, the body of the last would stay in memory
             turns += 1
             if turns >= _TURNS:
@@ -189,7 +213,7 @@ class Route:
             if entry.outputs is None:
                 entry.outputs = await self._steps.outputs(work, self.model.name)
             if not entry.outputs:
-                self._end(entry, "filtered", End(), reached=False)
+                await self._end(entry, "filtered", End(), reached=False)
                 return
             receipt = Receipt()
             while entry.sent < len(entry.outputs):
@@ -199,16 +223,16 @@ class Route:
             log.warning(
                 "message cannot pass", route=self.name, message=entry.id, place=error.place, problem=error.problem
             )
-            self._end(entry, "failed", End(error, error.problem), reached=False)
+            await self._end(entry, "failed", End(error, error.problem), reached=False)
         except Refused as error:
             log.warning("delivery refused", route=self.name, message=entry.id, problem=error.problem)
-            self._end(entry, "refused", End(problem=error.problem, answer=error.answer), reached=True)
+            await self._end(entry, "refused", End(problem=error.problem, answer=error.answer), reached=True)
         except Undelivered as error:
-            self._again(entry, error.problem)
+            await self._again(entry, error.problem)
         except WorkerError as error:
-            self._again(entry, str(error))
+            await self._again(entry, str(error))
         else:
-            self._end(entry, "delivered", self._delivered(work, entry.outputs, receipt), reached=True)
+            await self._end(entry, "delivered", self._delivered(work, entry.outputs, receipt), reached=True)
 
     def _read(self, number: int) -> Work:
         message = self._journal.load(number)
@@ -220,10 +244,13 @@ class Route:
         """What is kept of a delivery that went well: what was sent if not what came, the answer if wanted."""
         unchanged = len(outputs) == 1 and outputs[0].body is work.message.body
         sent = b"" if unchanged else _SENT_SEPARATOR.join(one.body for one in outputs)
-        return End(reference=receipt.reference, sent=sent, answer=receipt.answer if self.on_end else b"")
+        wanted = self.on_end is not None or self._answers is not None
+        return End(reference=receipt.reference, sent=sent, answer=receipt.answer if wanted else b"")
 
-    def _end(self, entry: Entry, state: State, end: End, *, reached: bool) -> None:
-        """Note how a delivery ended and let its lanes go on."""
+    async def _end(self, entry: Entry, state: State, end: End, *, reached: bool) -> None:
+        """Hand the answer on, note how a delivery ended, and let its lanes go on."""
+        if self._answers is not None and state != "filtered":
+            await self._answers.hand_over(entry, state, end, self._read)
         self._settle(entry.id, state, entry.attempts + 1, end)
         if reached:
             self.problem = ""
@@ -245,13 +272,13 @@ class Route:
             )
         )
 
-    def _again(self, entry: Entry, problem: str) -> None:
+    async def _again(self, entry: Entry, problem: str) -> None:
         """Not now: note the attempt and wait, or give up when ``give_up`` has passed or the sender was told no."""
         give_up = self.model.retry.give_up
         if entry.id in self._withdrawn:
-            self._end(entry, "expired", End(problem=_TOO_LATE), reached=False)
+            await self._end(entry, "expired", End(problem=_TOO_LATE), reached=False)
         elif give_up is not None and time.monotonic() - entry.since > give_up:
-            self._end(entry, "expired", End(problem=problem), reached=False)
+            await self._end(entry, "expired", End(problem=problem), reached=False)
         else:
             self.statistics.retries += 1
             self.problem = problem

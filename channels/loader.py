@@ -20,12 +20,12 @@ from channels.checks import ChannelChecks, between_channels
 from channels.errors import ChannelFileError, ConfigError, ConfigErrors, UnknownNameError
 from channels.laboratory import LABORATORY_TABLES
 from channels.model import Channel, Step
-from channels.pipeline import find_transform
+from channels.pipeline import find_transform, is_lookup
 from channels.references import References
 from channels.site import Establishment, Site
 from channels.site_code import SiteCode
 from channels.validation import Validator
-from channels.yaml_places import Document, read
+from channels.yaml_places import Document, Place, read
 
 NOT_SHARED = frozenset({"journal", "web", "control", "log", "workers", "stop_within"})
 """Keys of ``site.yaml`` that no channel sees: a change of them restarts none."""
@@ -97,6 +97,8 @@ def prepare(loaded: LoadedSite) -> list[ChannelFileError]:
     faults: dict[str, ChannelFileError] = {}
     for name, channel in loaded.channels.items():
         for step in steps_of(channel):
+            if is_lookup(step):
+                continue
             target = find_transform(step.name, loaded.code)
             if not hasattr(target, "prepare"):
                 continue
@@ -197,15 +199,18 @@ class _Loader:
         site = validator.validate(Site, data)
         if site is not None and site.laboratory is not None:
             for key in LABORATORY_TABLES:
-                self._named_table(validator, key, getattr(site.laboratory, key))
+                self._named_table(validator, getattr(site.laboratory, key), ("laboratory", key))
+        if site is not None and site.pfi is not None:
+            for number, rule in enumerate(site.pfi.reports.recipients):
+                self._named_table(validator, rule.table, ("pfi", "reports", "recipients", number, "table"))
         return site
 
-    def _named_table(self, validator: Validator, key: str, name: str | None) -> None:
+    def _named_table(self, validator: Validator, name: str | None, place: Place) -> None:
         try:
             if name is not None:
                 self._tables.table(name)
         except UnknownNameError as error:
-            validator.fault(("laboratory", key), str(error))
+            validator.fault(place, str(error))
 
     def _channels(self) -> list[tuple[Channel, Document]]:
         folder = self._directory / "channels"
@@ -220,7 +225,7 @@ class _Loader:
         document, data = self._document(file)
         if document.data is None and document.faults:
             return None
-        known = sorted({*registry.names("transform"), *self._code.names()})
+        known = sorted({*registry.names("transform"), *registry.names("lookup"), *self._code.names()})
         channel = ChannelFile(document, self._directory, self._find, known).channel(data)
         if channel is None:
             return None

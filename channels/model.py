@@ -106,6 +106,20 @@ class Queue(Settings):
     memory: SizeBytes = Field(32_000_000, description="Bodies kept in memory; the rest waits on disk.")
 
 
+class AnswersModel(Settings):
+    """Where the answers of a destination go."""
+
+    channel: str = Field(description="Channel of this site, whose source is `channel: {}`.")
+    body: Literal["answer", "message"] = Field(
+        "answer",
+        description="What the message is: the answer, or the message that was answered (the answer beside it).",
+    )
+
+
+def _answers(value: Any) -> Any:
+    return {"channel": value} if isinstance(value, str) else value
+
+
 class DestinationModel(Settings):
     """One destination: its connector, and how messages go to it."""
 
@@ -117,6 +131,9 @@ class DestinationModel(Settings):
     retry: Retry = Retry()
     breaker: Breaker = Breaker()
     queue: Queue = Queue()
+    answers: Annotated[AnswersModel | None, BeforeValidator(_answers)] = Field(
+        None, description="How each delivery ended goes, as a message, to this channel of the site."
+    )
     connector: str = Field(description="Name of the connector, the key of its settings in the file.")
     settings: Any = Field(None, description="The connector's own settings, an instance of its model.")
 
@@ -136,6 +153,10 @@ class Case(Settings):
     expect: dict[str, str | tuple[str, ...] | None] = Field(
         default_factory=dict,
         description="Destination -> file with what it gets, or several in order; null: it gets nothing.",
+    )
+    lookups: dict[str, str] = Field(
+        default_factory=dict,
+        description="Lookup -> file with the message that comes out of it; nobody is asked, and others pass it by.",
     )
     error: str | None = Field(None, description="The place of the refusal expected, e.g. `PV1-3.1`.")
     ignore: tuple[str, ...] = Field((), description="Places that may differ, e.g. `MSH-7`.")

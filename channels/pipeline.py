@@ -1,4 +1,8 @@
-"""Filters and transforms of a channel, compiled once: what of a message each destination gets. Pure: no I/O."""
+"""Filters and transforms of a channel, compiled once: what of a message each destination gets. Pure: no I/O.
+
+The steps of a channel, or of a destination, are cut into parts: some steps in a row, or one lookup. Lookups are asked
+by ``channels.delivery``; here they are only named, and a message passes them by.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from channels.site_code import Guard, SiteCode
 if TYPE_CHECKING:
     from channels.loader import LoadedSite
 
+_NO_LOOKUPS: Mapping[str, Message] = {}
 _Compiled = tuple[Transform, Guard, Mapping[str, Any]]
 
 
@@ -39,7 +44,7 @@ class Steps:
         loaded = self._loaded
         context = Context(loaded.site, self._channel, now, loaded.table, self._destination)
         outputs = self._run(message, context)
-        return [_belongs_to(message, output) for output in outputs]
+        return [belongs_to(message, output) for output in outputs]
 
     def _run(self, message: Message, context: Context) -> list[Message]:
         messages = [message]
@@ -90,7 +95,7 @@ def _checked(messages: list[Message]) -> list[Message]:
     return messages
 
 
-def _belongs_to(message: Message, output: Message) -> Message:
+def belongs_to(message: Message, output: Message) -> Message:
     """The output with the journal's numbers of the message it came from, and with what its own header tells."""
     if output is message:
         return output
@@ -109,25 +114,67 @@ def _header(message: Message) -> tuple[str, str, str]:
     return header.kind, header.control_id, header.sender
 
 
-class _Stage:
-    """A filter, then steps."""
+Part = Steps | Step
+"""Some steps in a row, or a lookup."""
 
-    def __init__(self, rows: tuple[Row, ...] | None, steps: Steps) -> None:
+
+def is_lookup(step: Step) -> bool:
+    """Whether a step asks somebody instead of transforming."""
+    return step.name in registry.names("lookup")
+
+
+def _parts(steps: Iterable[Step], loaded: LoadedSite, channel: str, destination: str = "") -> list[Part]:
+    """The first part is steps, none perhaps; no two are in a row."""
+    parts: list[Part] = []
+    gathered: list[Step] = []
+    for step in steps:
+        if is_lookup(step):
+            parts += [Steps(gathered, loaded, channel, destination)] if gathered or not parts else []
+            parts.append(step)
+            gathered = []
+        else:
+            gathered.append(step)
+    if gathered or not parts:
+        parts.append(Steps(gathered, loaded, channel, destination))
+    return parts
+
+
+class _Stage:
+    """A filter, then the parts."""
+
+    def __init__(self, rows: tuple[Row, ...] | None, parts: list[Part]) -> None:
         self._matches: Callable[[Message], bool] | None = (
             registry.load(registry.MATCHER)(rows) if rows is not None else None
         )
-        self._steps = steps
-        self._has_steps = bool(steps)
-        self.heavy = steps.heavy
-        self.numbered = steps.numbered
+        self.parts = parts
+        steps = [one for one in parts if isinstance(one, Steps)]
+        self._steps = steps[0] if len(parts) == 1 else None
+        self._has_steps = bool(self._steps)
+        self.waits = len(parts) > 1 or any(one.heavy for one in steps)
+        self.numbered = any(one.numbered for one in steps)
 
     def passes(self, message: Message) -> bool:
         return self._matches is None or self._matches(message)
 
-    def run(self, message: Message) -> list[Message]:
+    def run(self, message: Message, lookups: Mapping[str, Message]) -> list[Message]:
+        """All parts. lookups: name -> the message that comes out of it, when it does not pass by."""
         if self._matches is not None and not self._matches(message):
             return []
-        return self._steps.run(message) if self._has_steps else [message]
+        if self._steps is not None:
+            return self._steps.run(message) if self._has_steps else [message]
+        messages = [message]
+        for part in self.parts:
+            if isinstance(part, Steps):
+                messages = [made for one in messages for made in part.run(one)]
+            elif part.name in lookups:
+                messages = [belongs_to(one, lookups[part.name]) for one in messages]
+        return messages
+
+    def part(self, number: int, message: Message) -> list[Message]:
+        part = self.parts[number]
+        if number == 0 and not self.passes(message):
+            return []
+        return part.run(message) if isinstance(part, Steps) and part else [message]
 
 
 class Pipeline:
@@ -136,9 +183,9 @@ class Pipeline:
     def __init__(self, channel: Channel, loaded: LoadedSite) -> None:
         """Raises ConfigError when a step cannot be built; a loaded site has been checked for that."""
         name = channel.channel
-        self._common = _Stage(channel.filter, Steps(channel.transform, loaded, name))
+        self._common = _Stage(channel.filter, _parts(channel.transform, loaded, name))
         self._branches = {
-            one.name: _Stage(one.filter, Steps(one.transform, loaded, name, one.name)) for one in channel.destinations
+            one.name: _Stage(one.filter, _parts(one.transform, loaded, name, one.name)) for one in channel.destinations
         }
 
     @property
@@ -146,28 +193,37 @@ class Pipeline:
         """True when a step writes documents that have versions (``channels.versions``)."""
         return self._common.numbered or any(one.numbered for one in self._branches.values())
 
-    @property
-    def heavy(self) -> bool:
-        """True when a step of the channel itself must run in a worker process."""
-        return self._common.heavy
+    def waits(self, destination: str = "") -> bool:
+        """True when a step of the channel itself, or of a destination, is a lookup or runs in a worker process."""
+        return self._stage(destination).waits
 
-    def branch_heavy(self, destination: str) -> bool:
-        """True when a step of this destination must run in a worker process."""
-        return self._branches[destination].heavy
+    def parts(self, destination: str = "") -> list[Part]:
+        """What the steps of the channel itself, or of a destination, are cut into."""
+        return self._stage(destination).parts
 
-    def common(self, message: Message) -> list[Message]:
-        """What the channel's own filter and steps give; ``[]`` when it is filtered out."""
-        return self._common.run(message)
+    def part(self, destination: str, number: int, message: Message) -> list[Message]:
+        """What one part of steps gives; the first one filters too. A lookup lets everything pass."""
+        return self._stage(destination).part(number, message)
 
-    def branch(self, destination: str, message: Message) -> list[Message]:
+    def common(self, message: Message, lookups: Mapping[str, Message] = _NO_LOOKUPS) -> list[Message]:
+        """What the channel's own filter and steps give; ``[]`` when it is filtered out.
+
+        lookups: name -> the message that comes out of that lookup; the others let the message pass by.
+        """
+        return self._common.run(message, lookups)
+
+    def branch(self, destination: str, message: Message, lookups: Mapping[str, Message] = _NO_LOOKUPS) -> list[Message]:
         """What one destination gets of a message that ``common`` gave; ``[]`` when it is filtered out."""
-        return self._branches[destination].run(message)
+        return self._branches[destination].run(message, lookups)
 
     def passes(self, message: Message, destination: str = "") -> bool:
         """Whether the filter of the channel, or of a destination, lets the message pass."""
-        return (self._branches[destination] if destination else self._common).passes(message)
+        return self._stage(destination).passes(message)
 
     def outputs(self, message: Message) -> dict[str, list[Message]]:
         """What every destination gets, all steps run here."""
         common = self.common(message)
-        return {name: [output for one in common for output in stage.run(one)] for name, stage in self._branches.items()}
+        return {name: [made for one in common for made in self.branch(name, one)] for name in self._branches}
+
+    def _stage(self, destination: str) -> _Stage:
+        return self._branches[destination] if destination else self._common

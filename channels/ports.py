@@ -17,6 +17,8 @@ from channels.message import Message
 from channels.values import value
 
 if TYPE_CHECKING:
+    from channels.journal.keys import Hasher, Sealer
+    from channels.links import Links
     from channels.site import Site
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -87,7 +89,15 @@ class Surroundings:
     directory: Path
     channel: str
     name: str
-    """``source`` or the destination's name."""
+    """``source``, the destination's name, or ``transform`` for a lookup among the channel's own steps."""
+    journal_directory: Path | None = None
+    """Where the journal is, and what is kept beside it."""
+    hasher: Hasher | None = None
+    """Keyed hashes for values that identify a person."""
+    sealer: Sealer | None = None
+    """Encrypts such values where they are kept beside the journal."""
+    links: Links | None = None
+    """The channels that take what others hand over."""
 
     def path(self, relative: Path) -> Path:
         """A path of a setting, taken from the site's folder when it is relative."""
@@ -161,14 +171,26 @@ class Destination(Protocol):
 
 
 class Lookup(Protocol):
-    """Asks a service a question on behalf of a channel step (directory, identity)."""
+    """A step that asks somebody (a service, a store): it runs in the engine's process, on its event loop.
+
+    It may be asked again about the same message after a failure. Its errors are those of a destination: ``Undelivered``
+    (try again), ``Refused`` (never), and ``MessageError`` (this message cannot pass).
+    """
 
     settings: type[Settings]
 
     def __init__(self, settings: Any, surroundings: Surroundings) -> None: ...
 
-    async def ask(self, message: Message, context: Context) -> Message:
-        """The message completed by the answer; raises DeliveryError or MessageError."""
+    async def start(self) -> None:
+        """Prepare; connecting may wait for the first message. Raises ConfigError."""
+        ...
+
+    async def ask(self, message: Message, context: Context) -> Transformed:
+        """The message completed by the answer; ``[]`` drops it, a list splits it."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what is open. May be called twice."""
         ...
 
 

@@ -20,6 +20,7 @@ SOURCES = {
     "http": "connectors.http:HttpSource",
     "sftp": "connectors.sftp:SftpSource",
     "amqp": "connectors.amqp:AmqpSource",
+    "channel": "connectors.channel:ChannelSource",
     "zam": "connectors.zam:ZamSource",
 }
 DESTINATIONS = {
@@ -28,6 +29,7 @@ DESTINATIONS = {
     "http": "connectors.http:HttpDestination",
     "sftp": "connectors.sftp:SftpDestination",
     "amqp": "connectors.amqp:AmqpDestination",
+    "channel": "connectors.channel:ChannelDestination",
     "consent": "connectors.consent:ConsentDestination",
 }
 LOOKUPS: dict[str, str] = {
@@ -49,6 +51,7 @@ TRANSFORMS = {
     "cda.level_1": "transforms.cda:level_1",
     "cda.self_presentable": "transforms.cda.presentation:self_presentable",
     "pfi.request": "transforms.submission.request:ReadRequest",
+    "pfi.from_report": "transforms.submission.from_report:FromReport",
     "report.json": "transforms.views:as_json",
     "report.pdf": "transforms.views:as_pdf",
     "report.html": "transforms.views:as_html",

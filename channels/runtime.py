@@ -9,11 +9,23 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from channels.asking import Lookups
 from channels.delivery import ChannelSteps, Route
 from channels.edge import Edge, Seen
-from channels.errors import ConfigError, Finding, MessageError, QueueFull, StoreError, VaguemestreError, WorkerError
+from channels.errors import (
+    ConfigError,
+    Finding,
+    MessageError,
+    QueueFull,
+    Refused,
+    StoreError,
+    Undelivered,
+    VaguemestreError,
+    WorkerError,
+)
 from channels.journal import Journal, Record
 from channels.lanes import Work
+from channels.links import Links
 from channels.loader import LoadedSite
 from channels.message import Message
 from channels.model import Channel
@@ -76,21 +88,26 @@ class Taking:
 class ChannelRuntime:
     """Implements ``channels.ports.Intake``."""
 
-    def __init__(self, channel: Channel, loaded: LoadedSite, journal: Journal, workers: Workers) -> None:
-        """workers: run the heavy transforms."""
+    def __init__(
+        self, channel: Channel, loaded: LoadedSite, journal: Journal, workers: Workers, links: Links | None = None
+    ) -> None:
+        """workers: run the heavy transforms. links: the channels that take what others hand over."""
         self.channel, self._loaded, self._journal = channel, loaded, journal
         self.name = channel.channel
         self.statistics = Statistics()
         self.edge = Edge(channel.duplicates.remember)
         self.routes: dict[str, Route] = {}
         self.source: Source | None = None
+        self._links = links or Links()
         versions = journal.directory / "versions.db"
-        self._steps = ChannelSteps(Pipeline(channel, loaded), workers, self.name, versions)
+        pipeline = Pipeline(channel, loaded)
+        lookups = Lookups(channel, loaded, pipeline, self._surroundings)
+        self._steps = ChannelSteps(pipeline, workers, self.name, lookups, versions)
         self._formats = {name: load(target) for name, target in names("format").items()}
         self._hasher = journal.hasher
         self._channel_lane = (self._hasher.hash(f"channel {self.name}"),)
         self._route_names = tuple(f"{self.name}/{model.name}" for model in channel.destinations)
-        self._heavy = self._steps.heavy([model.name for model in channel.destinations])
+        self._waits = self._steps.wait([model.name for model in channel.destinations])
         self._arrivals: deque[Taking] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._unanswered: dict[int, tuple[Taking, asyncio.TimerHandle]] = {}
@@ -107,11 +124,12 @@ class ChannelRuntime:
                 model.settings, self._surroundings(model.name)
             )
             waits = waiting.get(f"{self.name}/{model.name}", 0)
-            route = Route(self.name, model, destination, self._journal, self._steps, waits)
+            route = Route(self.name, model, destination, self._journal, self._steps, waits, self._links)
             route.lanes.held = route.name in held
             if model.name == self.channel.ack.destination:
                 route.on_end = self._delivered
             self.routes[model.name] = route
+        await self._steps.start()
         for route in self.routes.values():
             await route.start()
         source = self.channel.source
@@ -119,7 +137,11 @@ class ChannelRuntime:
         await self.source.start(self)
 
     def _surroundings(self, name: str) -> Surroundings:
-        return Surroundings(self._loaded.site, self._loaded.directory, self.name, name)
+        journal = self._journal
+        return Surroundings(
+            self._loaded.site, self._loaded.directory, self.name, name, journal.directory, journal.hasher,
+            journal.catalog.sealer("pfi"), self._links,
+        )  # fmt: skip
 
     async def stop(self, within: float) -> None:
         """Receive nothing more, let deliveries under way end for at most ``within`` seconds, close."""
@@ -128,7 +150,7 @@ class ChannelRuntime:
         if self._running:
             await asyncio.wait(self._running, timeout=within)
         await asyncio.gather(*(route.stop(within) for route in self.routes.values()))
-        self._steps.close()
+        await self._steps.aclose()
 
     async def pause(self, *, paused: bool) -> None:
         """Stop or restart accepting while the journal cannot (can again) be written."""
@@ -235,7 +257,7 @@ class ChannelRuntime:
     def _transform_first(self, take: Taking) -> None:
         """Run every filter and transform before the journal; messages are written in the order in which they came."""
         self._arrivals.append(take)
-        if self._heavy:
+        if self._waits:
             task = asyncio.create_task(self._run_all(take))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
@@ -252,7 +274,9 @@ class ChannelRuntime:
                 take.outputs[name] = await self._steps.outputs(take.work, name)
         except MessageError as error:
             take.error = error
-        except (WorkerError, StoreError) as error:
+        except Refused as error:
+            take.error = MessageError(error.problem)
+        except (Undelivered, WorkerError, StoreError) as error:
             take.failure = error
         self._ready(take)
 

@@ -15,6 +15,7 @@ import structlog
 
 from channels.errors import ConfigError
 from channels.journal import Journal, MasterKeys
+from channels.links import Links, waves
 from channels.loader import LoadedSite, load_site
 from channels.plan import changes, dump_site
 from channels.runtime import ChannelRuntime
@@ -56,6 +57,7 @@ class Supervisor:
         self.loaded = loaded
         self.journal = journal_of(loaded)
         self.workers = Workers(loaded.directory, loaded.site.workers, expected=fingerprint(loaded))
+        self.links = Links()
         self.channels: dict[str, ChannelRuntime] = {}
         self.broken: dict[str, str] = {}
         self.started = 0.0
@@ -87,7 +89,10 @@ class Supervisor:
         tolerant: one that cannot start (a port in use) is said to be broken, and the others run.
         """
         waiting, held = self.journal.waiting(), set(self.journal.catalog.holds())
-        made = [ChannelRuntime(self.loaded.channels[name], self.loaded, self.journal, self.workers) for name in names]
+        made = [
+            ChannelRuntime(self.loaded.channels[name], self.loaded, self.journal, self.workers, self.links)
+            for name in names
+        ]
         remembered = self.journal.recent(max((one.edge.remember for one in made), default=0))
         for runtime in made:
             runtime.edge.restore(runtime.name, remembered)
@@ -110,11 +115,15 @@ class Supervisor:
             self._house.cancel()
             await asyncio.gather(self._house, return_exceptions=True)
         within = self.loaded.site.stop_within
-        await asyncio.gather(*(runtime.stop(within) for runtime in self.channels.values()))
-        self.channels.clear()
+        await self._stop_channels(set(self.channels), within)
         await self.workers.stop()
         await self.journal.close()
         log.info("engine stopped")
+
+    async def _stop_channels(self, names: set[str], within: float) -> None:
+        """Stop some channels, those that hand over before those that take it."""
+        for wave in waves({name: self.channels[name].channel for name in names}):
+            await asyncio.gather(*(self.channels.pop(name).stop(within) for name in wave))
 
     async def reload(self, who: str = "engine", why: str = "") -> list[str]:
         """Read the site again; only changed channels drain and restart. Returns what changed, in words.
@@ -129,7 +138,7 @@ class Supervisor:
             words = changes(self.loaded, loaded) + [f"{name}: started again" for name in sorted(self.broken)]
             changed = self._changed(loaded) | set(self.broken)
             within = loaded.site.stop_within
-            await asyncio.gather(*(self.channels.pop(name).stop(within) for name in changed if name in self.channels))
+            await self._stop_channels(changed & set(self.channels), within)
             await self.workers.reload(fingerprint(loaded))
             await self.journal.flushed()
             self.loaded = loaded

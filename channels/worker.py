@@ -140,8 +140,7 @@ def _work(jobs: _Jobs, directory: Path, limit: float) -> None:
             name = head["channel"]
             if name not in pipelines:
                 pipelines[name] = Pipeline(loaded.channels[name], loaded)
-            step = head["destination"]
-            made = pipelines[name].branch(step, source) if step else pipelines[name].common(source)
+            made = pipelines[name].part(head["destination"], head["part"], source)
         except errors.VaguemestreError as error:
             answer = frame({"error": describe(error)}, [])
         else:

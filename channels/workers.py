@@ -40,13 +40,14 @@ class _Job:
 
     channel: str
     destination: str
+    part: int
     message: Message
     done: asyncio.Future[list[Message]]
 
     @property
     def identity(self) -> tuple[str, str, int, int]:
         """The same for each try of the same message."""
-        return self.channel, self.destination, self.message.id, hash(self.message.body)
+        return self.channel, f"{self.destination} {self.part}", self.message.id, hash(self.message.body)
 
 
 class _Process:
@@ -70,7 +71,8 @@ class _Process:
 
     def send(self, job: _Job) -> None:
         """Give it a job."""
-        head = {"channel": job.channel, "destination": job.destination, "message": fields_of(job.message)}
+        head = {"channel": job.channel, "destination": job.destination, "part": job.part}
+        head["message"] = fields_of(job.message)
         self.jobs += 1
         self.pending.append(job)
         self._writer.writelines(frame(head, [job.message.body]))
@@ -126,15 +128,15 @@ class Workers:
         if not self._live:
             await self._started()
 
-    async def run(self, channel: str, destination: str, message: Message) -> list[Message]:
-        """Run the steps of a channel (``destination`` is ``""``) or of one of its destinations on a message.
+    async def run(self, channel: str, destination: str, message: Message, part: int = 0) -> list[Message]:
+        """Run a part of the steps of a channel (``destination`` is ``""``) or of a destination on a message.
 
         Raises:
             MessageError: the message cannot pass, or ended its process three times.
             VersionNeeded: a step asks for the version of a document.
             WorkerError: the process died or was too slow; try again.
         """
-        job = _Job(channel, destination, message, asyncio.get_running_loop().create_future())
+        job = _Job(channel, destination, part, message, asyncio.get_running_loop().create_future())
         process = await self._free()
         process.send(job)
         if process.jobs >= self._recycle and self._starting is None:

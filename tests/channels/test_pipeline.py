@@ -159,13 +159,13 @@ def test_a_machine_without_memory_is_no_fault_of_the_message(tmp_path: Path) -> 
 
 def test_heavy_steps_are_told_apart(tmp_path: Path) -> None:
     pipeline = _pipeline(tmp_path)
-    assert (pipeline.heavy, pipeline.branch_heavy("dpi"), pipeline.branch_heavy("sgl")) == (False, False, False)
+    assert (pipeline.waits(), pipeline.waits("dpi"), pipeline.waits("sgl")) == (False, False, False)
     pipeline = _pipeline(tmp_path, (STEP, "- local.heavy"))
-    assert (pipeline.heavy, pipeline.branch_heavy("dpi"), pipeline.branch_heavy("sgl")) == (False, False, True)
+    assert (pipeline.waits(), pipeline.waits("dpi"), pipeline.waits("sgl")) == (False, False, True)
     pipeline = _pipeline(tmp_path, (STEP, "- when: {PV1-2: I}\n        then: [local.heavy]"))
-    assert pipeline.branch_heavy("sgl")
+    assert pipeline.waits("sgl")
     pipeline = _pipeline(tmp_path, ("channel: adt\n", "channel: adt\ntransform: [local.heavy]\n"))
-    assert pipeline.heavy
+    assert pipeline.waits()
 
 
 def test_one_step_can_run_without_a_channel() -> None:

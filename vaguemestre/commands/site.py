@@ -117,7 +117,13 @@ def test(  # the name of the command
     ]
     if json_:
         rows = [
-            {"channel": one.channel, "test": one.case, "passed": one.passed, "problems": list(one.problems)}
+            {
+                "channel": one.channel,
+                "test": one.case,
+                "passed": one.passed,
+                "problems": list(one.problems),
+                "notes": list(one.notes),
+            }
             for one in results
         ]
         typer.echo(json.dumps(rows, ensure_ascii=False))
@@ -131,7 +137,11 @@ def _show_results(results: list[CaseResult]) -> None:
     table = Table("canal / channel", "test", "résultat / result")
     for one in results:
         problems = "\n".join(one.problems)
-        table.add_row(one.channel, escape(one.case), "[green]✓" if one.passed else f"[red]{escape(problems)}")
+        table.add_row(
+            one.channel,
+            escape(one.case),
+            "\n".join(["[green]✓[/]", *map(escape, one.notes)]) if one.passed else f"[red]{escape(problems)}",
+        )
     console = Console(highlight=False)
     console.print(table)
     failed = sum(not one.passed for one in results)
