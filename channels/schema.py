@@ -5,6 +5,7 @@ The loader is the judge: a schema cannot see that a name exists or that two chan
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from pydantic import BaseModel
@@ -77,6 +78,10 @@ def _steps(definitions: dict[str, Any]) -> dict[str, Any]:
             plain.append(name)
         elif name != "when":
             with_options[name] = _define(f"step-{name}", settings, definitions)
+    for name in sorted(registry.names("lookup")):
+        with contextlib.suppress(ConfigError):
+            with_options[name] = _define(f"lookup-{name}", registry.find("lookup", name).settings, definitions)
+            plain.append(name)
     when = {
         "type": "object",
         "properties": {
@@ -113,6 +118,8 @@ def _as_written(schema: dict[str, Any], definitions: dict[str, Any]) -> None:
     for definition in definitions.values():
         if "when" in definition.get("properties", {}) and "then" not in definition["properties"]:
             definition["properties"]["when"] = {"$ref": "#/$defs/Filter"}
+    properties = definitions["DestinationModel"]["properties"]
+    properties["answers"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/AnswersModel"}]}
     delivered = {
         "type": "object",
         "properties": {"delivered": {"type": "string"}, "within": definitions["AckPolicy"]["properties"]["within"]},
