@@ -94,6 +94,11 @@ class ReportPolicy(Settings):
     partial: bool = Field(False, description="Publish reports that are not complete too.")
     masks: tuple[MaskRule, ...] = Field((), description="Visibility, by what the report holds.")
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables that the rules read."""
+        return tuple(one.table for one in self.recipients if one.table)
+
 
 class PfiSettings(Settings):
     """The engine as intermediation platform (PFI): identity towards the national services, and policies."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from channels.errors import MessageError
+from channels.errors import MessageError, StoreError, Undelivered
 from channels.fields import Settings
 from channels.message import Message
 from channels.ports import Context, Surroundings
@@ -46,14 +46,17 @@ class Register:
 
         Raises:
             MessageError: 900 or 901 (chain of versions), 205 (another document has its number), 101 (no address).
-            StoreError: the disk does not take it.
+            Undelivered: the disk does not take it now.
         """
         if self._store is None:
             await self.start()
         assert self._store is not None  # noqa: S101  # start has just opened it
         asked = read(message)
-        kept = self._addressed(asked)
-        await self._store.register(kept, known_parents_only=self._settings.known_parents_only)
+        try:
+            kept = await self._as_first(self._addressed(asked), self._store)
+            await self._store.register(kept, known_parents_only=self._settings.known_parents_only)
+        except StoreError as error:
+            raise Undelivered(str(error)) from error
         return message if kept is asked else message.with_body(encode(kept))
 
     def _addressed(self, submission: Submission) -> Submission:
@@ -64,6 +67,15 @@ class Register:
         if self._settings.empty_recipients == "refuse":
             raise MessageError("no address is known for a recipient", _place(empty[0]), "101")
         return replace(submission, recipients=tuple(one for one in submission.recipients if one.address))
+
+    async def _as_first(self, submission: Submission, store: Submissions) -> Submission:
+        """A report of ours whose version before was sent nowhere (partial, withheld) is the first one elsewhere."""
+        if submission.action != "replace" or submission.request.profile:
+            return submission
+        if any([await store.document(one.replaces) for one in submission.documents]):
+            return submission
+        documents = tuple(replace(one, replaces="") for one in submission.documents)
+        return replace(submission, action="create", documents=documents)
 
     async def aclose(self) -> None:
         """Let go of the store."""

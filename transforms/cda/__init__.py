@@ -17,6 +17,7 @@ from transforms.cda.body import body, pdf_body
 from transforms.cda.header import header
 from transforms.oru import read_report
 from transforms.report import Attachment, Report, Version
+from transforms.submission.origin import kept
 from transforms.transitions import check, statuses
 
 __all__ = ["cr_bio", "level_1", "write", "write_level_1"]
@@ -35,7 +36,8 @@ def cr_bio(message: Message, context: Context) -> Message:
     Source: CI-SIS volet CR d'examens de biologie médicale 2024.01.
     """
     report = _issued(read_report(message, context), message)
-    return message.with_body(write(report, report.copies or _rendered_copy(report)), format="cda", charset="utf-8")
+    written = write(report, report.copies or _rendered_copy(report))
+    return message.with_body(written, format="cda", charset="utf-8", attributes=kept(message))
 
 
 @numbered
@@ -57,7 +59,8 @@ def level_1(message: Message, context: Context) -> Message:
     (first, *more) = report.copies or _rendered_copy(report)
     if more:
         raise ProfileError("two PDF of the whole report: the body of a document holds one", more[0].place)
-    return message.with_body(write_level_1(report, first), format="cda", charset="utf-8")
+    written = write_level_1(report, first)
+    return message.with_body(written, format="cda", charset="utf-8", attributes=kept(message))
 
 
 def _series_of_its_own(report: Report) -> Report:
