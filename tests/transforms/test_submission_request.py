@@ -384,6 +384,19 @@ def test_the_matrix_warns_and_strict_refuses(flags: dict[str, str], warned: bool
         asked(ask, level="strict")
 
 
+def test_a_flag_with_an_unknown_name_is_not_taken_for_one_that_lacks() -> None:
+    body = Ask().bytes()
+    assert refused(body.replace(b"INVISIBLE_PATIENT", b"INVISBLE_PATIENT")) == ("OBX[3]-3", "103")
+    more = Ask(extra=("OBX|40|CWE|NEW_FLAG^-^MetaDMPMSS||Y||||||F",))
+    assert ("OBX[12]-3", "103") in noticed(more)[1]
+
+
+def test_a_mailbox_gets_one_mail() -> None:
+    made, findings = noticed(Ask(recipients=Ask().recipients * 2))
+    assert len(made.recipients) == 1
+    assert ("PRT[3]-15.4", "205") in findings
+
+
 def test_a_recipient_whose_flag_is_no_gets_nothing() -> None:
     made, findings = noticed(Ask(flags={"DESTDMP": "Y"}))
     assert made.recipients == ()

@@ -78,9 +78,9 @@ def read_flags(parsed: Er7, notes: Notes) -> Flags:
     """Every meta OBX, in any order.
 
     Raises:
-        MessageError: a flag that is neither Y nor N (103).
+        MessageError: a flag that is neither Y nor N, or whose name is not known while another one lacks (103).
     """
-    found, last, number = Flags(), "", 0
+    found, last, number, unknown = Flags(), "", 0, ""
     for segment in parsed.segments:
         if segment.id == "NTE":
             if last == "DESTMSSANTEPAT" and segment.get("4.1").strip().upper() == "FIN":
@@ -88,9 +88,15 @@ def read_flags(parsed: Er7, notes: Notes) -> Flags:
         elif segment.id == "OBX":
             number += 1
             last = flag_name(segment)
+            place = f"OBX[{number}]" if number > 1 else "OBX"
             if last:
-                _read(found, last, segment, f"OBX[{number}]" if number > 1 else "OBX", notes)
+                _read(found, last, segment, place, notes)
+            elif segment.get("3.3").strip() == "MetaDMPMSS":
+                unknown = f"{place}-3"
+                notes.warn(unknown, "103", "a flag that the volet does not know")
     missing = [name for name in REQUIRED if name not in found.values]
+    if missing and unknown:
+        raise MessageError("a flag that the volet does not know, and one of the volet lacks", unknown, "103")
     if missing:
         notes.warn("OBX", "101", f"flags that lack count as N: {', '.join(missing)}")
     return found

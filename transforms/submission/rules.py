@@ -25,6 +25,7 @@ _MATRIX = (
 )
 _UNIQUE_ID = re.compile(r"[0-2](?:\.(?:0|[1-9]\d*))+")
 _LONGEST_ID = 64
+_NUMBER = re.compile(r"[0-9A-Za-z][0-9A-Za-z/._-]{2,59}")
 RESTRICTED = frozenset({"R", "V"})
 
 
@@ -45,7 +46,7 @@ def mailed(flags: Flags, found: Participants, patient: Patient, notes: Notes) ->
     _matrix(flags, notes)
     if flags["DESTMSSANTEPAT"] and not patient.ins:
         raise MessageError("a patient without qualified INS has no mailbox", flags.place("DESTMSSANTEPAT"), "207")
-    kept = []
+    kept: list[Recipient] = []
     for one in found.recipients:
         wanted = flags["DESTMSSANTEPAT" if one.kind == "patient" else "DESTMSSANTEPS"]
         if not wanted:
@@ -57,6 +58,9 @@ def mailed(flags: Flags, found: Participants, patient: Patient, notes: Notes) ->
             if one.person is None or not one.person.id:
                 raise MessageError("a recipient without address and without number", f"{one.place}-15.4", "101")
             notes.warn(f"{one.place}-15.4", "101", "a recipient without address: the directory is asked")
+        if one.address and one.address.lower() in {other.address.lower() for other in kept}:
+            notes.warn(f"{one.place}-15.4", "205", "a mailbox that is there twice gets one mail", always=True)
+            continue
         kept.append(one)
     for flag, kinds in (("DESTMSSANTEPS", "professional organization application"), ("DESTMSSANTEPAT", "patient")):
         if flags[flag] and not any(one.kind in kinds.split() for one in kept):
@@ -114,6 +118,8 @@ def guard_dmp(
     person = sender.person
     if not sender.device and (person is None or not person.id):
         return MessageError("the sender's national number is needed to feed the DMP", f"{sender_place}-5", "101")
+    if person is not None and person.id and not _NUMBER.fullmatch(person.id):
+        return MessageError("the sender's number cannot be one", f"{sender_place}-5.1", "102")
     return None
 
 
