@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from channels.certificates import CertificateSettings
 from channels.fields import Address, Directory, Seconds, Secret, Settings, SizeBytes
 from channels.laboratory import LaboratorySettings
 from channels.pfi_settings import PfiSettings
@@ -70,6 +71,9 @@ class Site(Settings):
     )
     laboratory: LaboratorySettings | None = Field(
         None, description="The laboratory whose reports are written (CR-Bio)."
+    )
+    certificates: dict[str, CertificateSettings] = Field(
+        default_factory=dict, description="Certificates of the establishment, by the name that connectors use."
     )
     pfi: PfiSettings | None = Field(
         None, description="The engine as intermediation platform: requests to the DMP and MSSanté."

@@ -1,20 +1,35 @@
 """The establishment's certificates (IGC-Santé), by their name in ``site.yaml``.
 
-A file is PKCS#12 (``.p12``, ``.pfx``) or PEM; it is read again when it changes, so a renewal needs no restart.
+A file is PKCS#12 (``.p12``, ``.pfx``) or PEM; it is read again when it changes, so a renewal needs no restart. A new
+file that cannot be read is said in the log, and the certificate that was there before goes on being used.
+
+Source: RFC 7292 (PKCS#12); RFC 5280 (key usages).
 """
 
 from __future__ import annotations
 
+import os
 import ssl
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 
+from channels.certificates import CertificateSettings
+from channels.errors import ConfigError
 from channels.ports import Surroundings
+from channels.registry import suggestion
+
+log = structlog.get_logger()
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+_Stamp = tuple[tuple[int, int, int], ...]
+_PKCS12 = (".p12", ".pfx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +41,83 @@ class Credentials:
     chain: tuple[x509.Certificate, ...] = ()
 
 
+_loaded: dict[Path, tuple[_Stamp, Credentials]] = {}
+_contexts: dict[tuple[Path, Path | None], tuple[Credentials, ssl.SSLContext]] = {}
+
+
+def settings_of(name: str, surroundings: Surroundings) -> CertificateSettings:
+    """The settings of this name. Raises ConfigError when ``site.yaml`` has no such one."""
+    known = surroundings.site.certificates
+    if name not in known:
+        raise ConfigError(f"site.yaml has no certificate {name!r}{suggestion(name, known)}")
+    return known[name]
+
+
 def credentials(name: str, surroundings: Surroundings) -> Credentials:
     """The certificate of this name, as its file is now; cached until the file changes.
 
     Raises:
         ConfigError: no such name, the file cannot be read, or its password is wrong.
     """
-    raise NotImplementedError
+    settings = settings_of(name, surroundings)
+    path = surroundings.path(settings.file)
+    known = _loaded.get(path)
+    try:
+        stamp = _stamp(path, surroundings.path(settings.key) if settings.key else None)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        made = load(settings, surroundings, name)
+    except (OSError, ConfigError) as error:
+        if known is None:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"certificate {name!r}: {reason}") from None
+        log.error("the new file of a certificate cannot be used; the old one goes on", certificate=name)
+        return known[1]
+    if known is not None:
+        log.info("a certificate was renewed", certificate=name, until=made.certificate.not_valid_after_utc.isoformat())
+    _loaded[path] = (stamp, made)
+    return made
+
+
+def load(settings: CertificateSettings, surroundings: Surroundings, name: str) -> Credentials:
+    """Read the files of a certificate. Raises ConfigError or OSError; no text quotes a password."""
+    path = surroundings.path(settings.file)
+    password = settings.password.get_secret_value().encode() if settings.password is not None else None
+    data = path.read_bytes()
+    if path.suffix.lower() in _PKCS12:
+        return _pkcs12(data, password)
+    key_data = surroundings.path(settings.key).read_bytes() if settings.key is not None else data
+    try:
+        certificates = x509.load_pem_x509_certificates(data)
+    except ValueError:
+        raise ConfigError(f"{path.name} holds no PEM certificate") from None
+    try:
+        key = serialization.load_pem_private_key(key_data, password)
+    except TypeError:
+        said = "a password that the key does not have" if password else "no password, and the key has one"
+        raise ConfigError(f"the settings of {name!r} give {said}") from None
+    except ValueError:
+        raise ConfigError("no private key is there, or its password is not the one given") from None
+    return _fitting(certificates[0], key, tuple(certificates[1:]))
+
+
+def _pkcs12(data: bytes, password: bytes | None) -> Credentials:
+    try:
+        key, certificate, more = pkcs12.load_key_and_certificates(data, password)
+    except ValueError:
+        raise ConfigError("not a PKCS#12 file, or its password is not the one given") from None
+    if key is None or certificate is None:
+        raise ConfigError("the PKCS#12 file holds no certificate with its private key")
+    return _fitting(certificate, key, tuple(more))
+
+
+def _fitting(certificate: x509.Certificate, key: object, chain: tuple[x509.Certificate, ...]) -> Credentials:
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ConfigError("the private key is neither RSA nor of an elliptic curve")
+    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
+        raise ConfigError("the private key is not that of the certificate")
+    return Credentials(certificate, key, chain)
 
 
 def client_tls(name: str, authorities: Path | None, surroundings: Surroundings) -> ssl.SSLContext:
@@ -40,4 +125,40 @@ def client_tls(name: str, authorities: Path | None, surroundings: Surroundings) 
 
     authorities: PEM file of trusted authorities; the system's when None. Raises ConfigError as ``credentials``.
     """
-    raise NotImplementedError
+    settings = settings_of(name, surroundings)
+    own = credentials(name, surroundings)
+    place = (surroundings.path(settings.file), authorities)
+    known = _contexts.get(place)
+    if known is not None and known[0] is own:
+        return known[1]
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if authorities is None:
+            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        else:
+            context.load_verify_locations(surroundings.path(authorities))
+    except (OSError, ssl.SSLError):
+        raise ConfigError(f"authorities: {authorities} holds no PEM certificate, or cannot be read") from None
+    _show(context, own)
+    _contexts[place] = (own, context)
+    return context
+
+
+def _show(context: ssl.SSLContext, own: Credentials) -> None:
+    """OpenSSL reads a key from a file only: one that nobody else can open, gone at once, under a new password."""
+    phrase = os.urandom(24).hex()
+    key = own.key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(phrase.encode()),
+    )  # fmt: skip
+    chain = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (own.certificate, *own.chain))
+    with tempfile.NamedTemporaryFile(prefix="vaguemestre-") as file:  # mode 0600
+        file.write(chain + key)
+        file.flush()
+        context.load_cert_chain(file.name, password=phrase)
+
+
+def _stamp(*paths: Path | None) -> _Stamp:
+    found = [path.stat() for path in paths if path is not None]
+    return tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in found)

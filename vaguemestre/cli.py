@@ -41,6 +41,9 @@ COMMANDS = {
     "top": _Entry("run:top", _ENGINE, "Show live what the running engine receives, delivers and keeps waiting."),
     "queues": _Entry("queues:queues", _ENGINE, "What waits for each destination: list it, hold, release or skip."),
     "messages": _Entry("messages:messages", _ENGINE, "Search, show, export and replay messages of the journal."),
+    "certificates": _Entry(
+        "certificates:certificates", _SITE, "Show which service uses which certificate, and until when it is good."
+    ),
     "keys": _Entry("run:keys", _ENGINE, "Master keys of the journal."),
     "history": _Entry("run:history", _ENGINE, "List the configurations that were applied; write an older one back."),
     "audit": _Entry("run:audit", _ENGINE, "Show who looked at or moved which messages."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,6 +12,9 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from channels.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from vaguemestre.certificates import Report
 
 _CHANNEL = {
     "received": "Messages that the source handed in.",
@@ -35,12 +38,17 @@ _QUEUE = {
 }
 
 
+_HOUR = 3600.0
+
+
 class EngineCollector(Collector):
     """Turns ``Supervisor.state()`` into metric families."""
 
     def __init__(self, supervisor: Supervisor) -> None:
         """supervisor: the running engine."""
         self._supervisor = supervisor
+        self._reports: list[Report] = []
+        self._inspected, self._site = -_HOUR, supervisor.loaded
 
     def collect(self) -> Iterator[Metric]:
         """All metrics of the engine, as of now."""
@@ -82,6 +90,23 @@ class EngineCollector(Collector):
         for one in channels:
             last.add_metric([one["channel"]], one["last"])
         yield last
+        yield from self._certificates()
+
+    def _certificates(self) -> Iterator[Metric]:
+        """Days that each certificate is good for; looked at again every hour."""
+        loaded = self._supervisor.loaded
+        if not loaded.site.certificates:
+            return
+        if time.monotonic() > self._inspected + _HOUR or self._site is not loaded:
+            from vaguemestre.certificates import inspect
+
+            self._reports, self._inspected, self._site = inspect(loaded), time.monotonic(), loaded
+        gauge = GaugeMetricFamily(
+            "vaguemestre_certificate_days", "Days left; -1 when it cannot be read.", labels=["certificate", "use"]
+        )
+        for one in self._reports:
+            gauge.add_metric([one.name, one.use], -1.0 if one.days is None else float(one.days))
+        yield gauge
 
 
 def _family(name: str, text: str, rows: list[tuple[tuple[str, ...], Any]], labels: list[str]) -> CounterMetricFamily:

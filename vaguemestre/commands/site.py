@@ -55,6 +55,19 @@ Ensuite / next:
   vaguemestre run {directory}""")
 
 
+def _certificates(loaded: LoadedSite) -> list[ChannelFileError]:
+    """What does not fit of the site's certificates, or soon ends."""
+    if not loaded.site.certificates:
+        return []
+    from vaguemestre.certificates import inspect
+
+    return [
+        ChannelFileError("site.yaml", 0, 0, f"certificate {one.name!r}: {text}")
+        for one in inspect(loaded)
+        for text in (*one.problems, *one.warnings)
+    ]
+
+
 def check(site: SITE, json_: JSON = False) -> None:
     """Read every file of a site and show all faults, each at file:line:column. Exit 1 when there are any.
 
@@ -62,12 +75,14 @@ def check(site: SITE, json_: JSON = False) -> None:
     """
     loaded: LoadedSite | None = None
     faults: Sequence[ChannelFileError] = ()
+    warnings: list[ChannelFileError] = []
     try:
         loaded = load_site(site)
         faults = prepare(loaded)
+        warnings = _certificates(loaded)
     except ConfigErrors as error:
         faults = error.faults
-    warnings = loaded.warnings if loaded else ()
+    warnings = [*(loaded.warnings if loaded else ()), *warnings]
     if json_:
         found = {"faults": [_fault(one) for one in faults], "warnings": [_fault(one) for one in warnings]}
         typer.echo(json.dumps(found, ensure_ascii=False))
