@@ -45,7 +45,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = {name: free_port() for name in ("pfi", "results")}
+        self.ports = {name: free_port() for name in ("pfi", "results", "direct")}
 
     async def send(self, channel: str, body: bytes) -> tuple[str, str, str]:
         """MSA-1, ERR-3.1 and ERR-5.1 of the answer."""
@@ -71,6 +71,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
     (tmp_path / "master.key").chmod(0o600)
     steps: dict[str, list[Any]] = {
         "pfi": ["pfi.request", "pfi.register"],
+        "direct": ["pfi.from_report", "pfi.register"],
         "results": ["cda.cr_bio", "pfi.from_report", "pfi.register"],
     }
     for name, names in steps.items():
@@ -109,3 +110,18 @@ async def test_plain_results_become_a_request(site: Site) -> None:
     assert (await site.send("results", corrected))[0] == "AA"
     again = await site.submission("results", "CORRECTED1")
     assert (again.action, again.documents[0].replaces) == ("replace", made.documents[0].unique_id)
+
+
+async def test_a_withdrawn_report_is_deleted_and_the_next_one_is_new(site: Site) -> None:
+    body = (MESSAGES / "oru_crp.hl7").read_bytes()
+    own = er7.peek(body).control_id.encode()
+    assert (await site.send("direct", body))[0] == "AA"
+    first = await site.submission("direct", own.decode())
+    withdrawn = body.replace(b"|||F|", b"|||D|").replace(own, b"WITHDRAWN1")
+    assert withdrawn.count(b"|||D|") == 1
+    assert (await site.send("direct", withdrawn))[0] == "AA"
+    deletion = await site.submission("direct", "WITHDRAWN1")
+    assert (deletion.action, deletion.documents[0].unique_id) == ("delete", first.documents[0].unique_id)
+    again = body.replace(own, b"AGAIN1")
+    assert (await site.send("direct", again))[0] == "AA"
+    assert (await site.submission("direct", "AGAIN1")).action == "create"

@@ -207,6 +207,55 @@ def test_a_corrected_report_replaces_the_one_before() -> None:
     assert (made.action, made.documents[0].replaces) == ("replace", f"2.25.{UUID(before).int}")
 
 
+def answered(message: Message, where: Context, before: str) -> Message | None:
+    """What the step gives where the engine remembers versions."""
+    try:
+        return outcome(remembered(message), where)
+    except VersionNeeded as need:
+        return outcome(told(remembered(message), need, Issue(2, need.document, before, "")), where)
+
+
+@pytest.mark.parametrize("name", ["oru_crp", "oru_with_pdf"])
+def test_the_message_alone_is_enough(name: str) -> None:
+    where = setting(EVERYBODY)
+    assert sent(fixture(name), where) == sent(report(name), where)
+
+
+@pytest.mark.parametrize("status", ["D", "W"])
+def test_a_report_whose_every_result_is_withdrawn_is_deleted(status: str) -> None:
+    before = "00000000-0000-4000-8000-00000000000A"
+    withdrawn = edited("oru_crp", ("OBX", 11, status))
+    message = answered(withdrawn, setting(EVERYBODY), before)
+    assert message is not None
+    made = decode(message.body)
+    assert (made.action, made.to_dmp, made.documents[0].unique_id) == ("delete", True, f"2.25.{UUID(before).int}")
+    assert (made.documents[0].content, made.documents[0].code) == (b"", "11502-2")
+    assert [one.kind for one in made.recipients] == ["professional", "organization", "patient"]
+    assert made.request.control_id == withdrawn.control_id
+
+
+@pytest.mark.parametrize(
+    "mask,kinds",
+    [
+        ({"codes": ["1988-5"], "hidden_patient": True}, ["professional", "organization"]),
+        ({"codes": ["7917-8"], "hidden_patient": True}, ["professional", "organization", "patient"]),
+        ({"chapters": ["18725-2"], "hidden_patient": True}, ["professional", "organization"]),
+        ({"codes": ["1988-5"], "withheld": True}, ["professional", "organization", "patient"]),
+    ],
+)
+def test_a_deletion_tells_nobody_of_what_was_hidden_from_them(mask: dict[str, Any], kinds: list[str]) -> None:
+    withdrawn = edited("oru_crp", ("OBX", 11, "D"))
+    message = answered(withdrawn, setting({**EVERYBODY, "masks": [mask]}), "00000000-0000-4000-8000-00000000000A")
+    assert message is not None
+    assert [one.kind for one in decode(message.body).recipients] == kinds
+
+
+def test_nothing_is_deleted_that_was_never_made() -> None:
+    with pytest.raises(MessageError) as caught:
+        outcome(edited("oru_crp", ("OBX", 11, "D")), setting(EVERYBODY))
+    assert (caught.value.place, caught.value.condition) == ("OBX-11", "900")
+
+
 def test_numbers_become_oids_and_nothing_else_changes() -> None:
     body = numbered_report("00000000-0000-4000-8000-00000000000A").body
     changed = with_oids(body)
@@ -238,7 +287,7 @@ def decode_patient(document: Message) -> tuple[str, ...]:
     return who.ins, who.family, who.given, who.birth_date, who.local_id
 
 
-@pytest.mark.parametrize("format_", ["hl7v2", "pdf"])
+@pytest.mark.parametrize("format_", ["fhir+json", "pdf"])
 def test_only_documents_are_taken(format_: str) -> None:
     with pytest.raises(MessageError):
         outcome(replace(report(), format=format_), setting())

@@ -1,26 +1,33 @@
-"""The step ``pfi.from_report``: a report that the engine wrote -> a submission, by the policy of ``site.yaml``.
+"""The step ``pfi.from_report``: a laboratory's report -> a submission, by the policy of ``site.yaml``.
 
-The policy is the site's (``pfi.reports``); options of the step replace parts of it.
+The policy is the site's (``pfi.reports``); options of the step replace parts of it. The step takes the document that
+``cda.cr_bio`` or ``cda.level_1`` wrote, or the laboratory's message itself: then it writes the CR-Bio, and a report
+whose every result is withdrawn becomes a deletion.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from uuid import UUID
 
 from channels.errors import MessageError, ProfileError, UnsupportedError
 from channels.message import Message
+from channels.numbering import issue_of
 from channels.pfi_settings import MaskRule, PfiSettings, PrescriberRule, ReportPolicy
 from channels.ports import Context
-from transforms import report
+from transforms import er7, report
+from transforms.cda import cr_bio
 from transforms.cda.reader import read_document
+from transforms.oru import read_report
 from transforms.report import Chapter, Report
 from transforms.submission import rules
 from transforms.submission.codec import encode
 from transforms.submission.document import read_facts
 from transforms.submission.model import (
+    Action,
     Document,
     Organization,
     Patient,
@@ -36,16 +43,18 @@ from transforms.submission.origin import Origin, origin
 from transforms.submission.participants import PATIENTS, PROFESSIONALS, STRUCTURES
 
 _ORDER, _ACCESSION = "urn:ihe:iti:xds:2013:order", "urn:ihe:iti:xds:2013:accession"
+_CODE = "11502-2"
 _VISITS = {"IMP": "I", "ACUTE": "I", "NONAC": "I", "EMER": "E", "AMB": "O", "HH": "O", "PRENC": "P", "VR": "O"}
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _ROOTS = re.compile(rb'(<(?:id|setId) root=")([0-9A-Fa-f-]{36})(")')
 
 
 class FromReport:
-    """A CR-Bio, or a document with a PDF as its body, made by the step before."""
+    """A report of the laboratory, published and sent as the site says."""
 
     settings = ReportPolicy
     in_worker = True
+    numbered = True
 
     def __init__(self, settings: ReportPolicy) -> None:
         self._own = {name: getattr(settings, name) for name in settings.model_fields_set}
@@ -54,54 +63,99 @@ class FromReport:
         """See ``channels.ports.Transform``. Nothing comes out of a report that the policy sends nowhere.
 
         Raises:
-            MessageError: the site has no ``pfi``, or the message is no document of ours.
+            MessageError: the site has no ``pfi``; what ``cda.cr_bio`` refuses; a withdrawn report that never was sent
+                (900).
         """
-        if message.format != "cda":
-            raise UnsupportedError("pfi.from_report takes the document that cda.cr_bio or cda.level_1 wrote", "", "200")
         pfi = context.site.pfi
         if pfi is None:
             raise ProfileError("needs the setting pfi of site.yaml", "", "207")
         policy = pfi.reports.model_copy(update=self._own)
         notes = Notes()
-        made = _Maker(message, context, pfi, policy, notes).submission()
+        if message.format == "hl7v2" and _is_withdrawn(message):
+            found, document = _withdrawn(message, context)
+            made = _Maker(message, context, pfi, policy, notes).submission(found, document, "delete")
+        else:
+            if message.format == "hl7v2":
+                message = cr_bio(message, context)
+            if message.format != "cda":
+                raise UnsupportedError("pfi.from_report takes an ORU^R01, or the document made from it", "", "200")
+            content = with_oids(message.body)
+            found, document = read_document(content, context), _document(content)
+            action: Action = "replace" if document.replaces else "create"
+            made = _Maker(message, context, pfi, policy, notes).submission(found, document, action)
         if made is None:
             return []
         return noted(message.with_body(encode(made), format="submission", charset="utf-8"), notes.findings)
 
 
+def _is_withdrawn(message: Message) -> bool:
+    """Whether a message withdraws every result (OBX-11 D or W)."""
+    results = [one for one in er7.read(message).all("OBX") if one.get("3.3").strip() != "MetaDMPMSS"]
+    return bool(results) and all(one.get("11.1").strip().upper() in ("D", "W") for one in results)
+
+
+def _withdrawn(message: Message, context: Context) -> tuple[Report, Document]:
+    """Who is in the report, and the version to delete, whose bytes are not kept here.
+
+    Raises:
+        MessageError: 900, no version of it was made here.
+    """
+    found = read_report(message, context, structured=False)
+    version = found.version
+    issue = issue_of(message, version.set_id, sha256(message.body).hexdigest(), version.id, "")
+    before = issue.replaces if issue is not None else ""
+    if not before:
+        raise MessageError("every result is withdrawn, and no version of the report was made here", "OBX-11", "900")
+    label = "CR d'examens biologiques"
+    return replace(found, chapters=()), Document(b"", oid_of(before), _CODE, label, set_id=oid_of(version.set_id))
+
+
+def _document(content: bytes) -> Document:
+    facts = read_facts(content, "")
+    return Document(
+        content,
+        facts.unique_id,
+        facts.code,
+        facts.label,
+        facts.code_system,
+        facts.level,
+        facts.replaces,
+        facts.set_id,
+        facts.confidentiality,
+    )
+
+
 class _Maker:
-    """One document."""
+    """One report."""
 
     def __init__(
         self, message: Message, context: Context, pfi: PfiSettings, policy: ReportPolicy, notes: Notes
     ) -> None:
         self._message, self._context, self._pfi, self._policy, self._notes = message, context, pfi, policy, notes
-        self._content = with_oids(message.body)
-        self._report = read_document(self._content, context)
 
-    def submission(self) -> Submission | None:
+    def submission(self, found: Report, document: Document, action: Action) -> Submission | None:
         """None when it goes nowhere: awaited results, a rule that withholds it, or a policy that names nobody."""
-        found, policy = self._report, self._policy
+        policy = self._policy
         if not (found.complete or policy.partial):
             return None
-        masks = [one for one in policy.masks if _applies(one, found)]
-        if any(one.withheld for one in masks):
+        codes = _codes_of(er7.read(self._message)) if action == "delete" else _codes(found)
+        masks = [one for one in policy.masks if _applies(one, found, codes)]
+        if action != "delete" and any(one.withheld for one in masks):
             return None
         visibility = Visibility(
             any(one.masked_professionals for one in masks),
             any(one.hidden_patient for one in masks),
             any(one.hidden_representatives for one in masks),
         )
-        patient, document = _patient(found), self._document()
-        sender = self._sender()
-        recipients = tuple(self._recipients(visibility, patient))
+        patient, sender = _patient(found), self._sender(found)
+        recipients = tuple(self._recipients(found, visibility, patient))
         to_dmp = policy.dmp and self._allowed(document, patient, sender)
         if not (to_dmp or recipients):
             return None
         said = origin(self._message)
         return Submission(
-            self._request(said),
-            "replace" if document.replaces else "create",
+            self._request(said, document),
+            action,
             patient,
             (document,),
             sender,
@@ -121,9 +175,10 @@ class _Maker:
             ),
         )
 
-    def _request(self, said: Origin) -> Request:
+    def _request(self, said: Origin, document: Document) -> Request:
         words = f"{said.sending_application}|{said.sending_facility}\0{said.control_id}\0"
-        digest = sha256(words.encode("utf-8", "surrogateescape") + self._content)
+        digest = sha256(words.encode("utf-8", "surrogateescape"))
+        digest.update(document.content or self._message.body)
         return Request(
             digest.hexdigest()[:32],
             said.control_id,
@@ -137,28 +192,14 @@ class _Maker:
             said.time,
         )
 
-    def _document(self) -> Document:
-        facts = read_facts(self._content, "")
-        return Document(
-            self._content,
-            facts.unique_id,
-            facts.code,
-            facts.label,
-            facts.code_system,
-            facts.level,
-            facts.replaces,
-            facts.set_id,
-            facts.confidentiality,
-        )
-
-    def _sender(self) -> Sender:
+    def _sender(self, found: Report) -> Sender:
         """The structure; and who answers: the site's person, else the biologist, else the engine as a device."""
         own = self._pfi.organization
         structure = Organization(own.id, own.name, STRUCTURES, "IDNST")
         someone = self._pfi.responsible
         if someone is not None:
             return Sender(Person(someone.id, someone.family, someone.given, PROFESSIONALS, "IDNPS"), structure)
-        biologist = self._report.responsible
+        biologist = found.responsible
         if biologist.id:
             return Sender(_person(biologist), structure)
         return Sender(None, structure, self._pfi.device.id if self._pfi.device else "")
@@ -173,14 +214,14 @@ class _Maker:
 
     # who gets it
 
-    def _recipients(self, visibility: Visibility, patient: Patient) -> Iterator[Recipient]:
+    def _recipients(self, found: Report, visibility: Visibility, patient: Patient) -> Iterator[Recipient]:
         """Mailboxes; one whose address is not known yet has its person, and the directory is asked."""
         if visibility.masked_professionals:
             self._notes.warn("", "207", "hidden from professionals: nobody is mailed")
         else:
             seen: set[str] = set()
             for rule in self._policy.recipients:
-                yield from self._ruled(rule, seen)
+                yield from self._ruled(rule, found, seen)
             for address in self._policy.others:
                 if address.lower() not in seen:
                     seen.add(address.lower())
@@ -192,11 +233,11 @@ class _Maker:
             else:
                 self._notes.warn("PID-3", "207", "a patient without qualified INS has no mailbox")
 
-    def _ruled(self, rule: PrescriberRule, seen: set[str]) -> Iterator[Recipient]:
+    def _ruled(self, rule: PrescriberRule, found: Report, seen: set[str]) -> Iterator[Recipient]:
         if not rule.send:
             return
         copies = rule.role == "copy"
-        for someone in self._report.recipients if copies else self._report.prescription.prescribers:
+        for someone in found.recipients if copies else found.prescription.prescribers:
             if not someone.id:
                 self._notes.warn("", "101", f"a {rule.role} without national number: nothing is sent to them")
                 continue
@@ -235,15 +276,26 @@ def _organization(one: report.Organization | None) -> Organization | None:
     return Organization(one.id, one.name, STRUCTURES, "IDNST") if one is not None and one.id else None
 
 
-def _applies(rule: MaskRule, found: Report) -> bool:
-    """What a document without results (its body is a PDF) holds is not known: every rule applies to it."""
-    if not (rule.chapters or rule.codes) or not found.chapters:
+def _codes(found: Report) -> frozenset[str] | None:
+    """Codes of the results; None when the body of the document is a PDF."""
+    if not found.chapters:
+        return None
+    concepts = [one.code for one in found.results()]
+    return frozenset(code.code for one in concepts for code in (one.standard, *one.others) if code is not None)
+
+
+def _codes_of(parsed: er7.Er7) -> frozenset[str]:
+    """Codes of the results of a message."""
+    return frozenset(obx.get(f"3.{component}").strip() for obx in parsed.all("OBX") for component in (1, 4))
+
+
+def _applies(rule: MaskRule, found: Report, codes: frozenset[str] | None) -> bool:
+    """A rule applies when it is not known that it does not: chapters of a PDF or of a withdrawn report are not."""
+    if not (rule.chapters or rule.codes) or codes is None:
         return True
-    if any(one.code.code in rule.chapters for chapter in found.chapters for one in _with_inner(chapter)):
+    if codes & set(rule.codes) or (rule.chapters and not found.chapters):
         return True
-    codes = {one.code.standard.code for one in found.results() if one.code.standard}
-    codes |= {other.code for one in found.results() for other in one.code.others}
-    return bool(codes & set(rule.codes))
+    return any(one.code.code in rule.chapters for chapter in found.chapters for one in _with_inner(chapter))
 
 
 def _with_inner(chapter: Chapter) -> Iterator[Chapter]:
@@ -269,7 +321,9 @@ def with_oids(content: bytes) -> bytes:
 
 
 def _as_oid(match: re.Match[bytes]) -> bytes:
-    number = match[2].decode("ascii")
-    if not _UUID.fullmatch(number):
-        return match[0]
-    return match[1] + f"2.25.{UUID(number).int}".encode() + match[3]
+    return match[1] + oid_of(match[2].decode("ascii")).encode() + match[3]
+
+
+def oid_of(number: str) -> str:
+    """A UUID as an OID; anything else as it is."""
+    return f"2.25.{UUID(number).int}" if _UUID.fullmatch(number) else number

@@ -48,6 +48,8 @@ def kept(message: Message) -> dict[str, str]:
 def origin(message: Message) -> Origin:
     """Where a document comes from; as much as the message itself knows when nothing was kept."""
     said = message.attributes.get(ATTRIBUTE)
+    if said is None and message.format == "hl7v2":
+        said = kept(message)[ATTRIBUTE]
     if said is not None:
         return Origin(*json.loads(said))
     application, _, facility = message.sender.partition("|")
