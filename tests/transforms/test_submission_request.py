@@ -179,8 +179,24 @@ def test_numbers_of_older_types_become_national_ones() -> None:
     assert (made.sender.person.id, made.sender.person.kind) == ("801000000057", "IDNPS")
     assert made.sender.person.authority == "1.2.250.1.71.4.2.1"
     assert made.sender.organization is not None
-    assert made.sender.organization.id == "990000002"
+    assert (made.sender.organization.id, made.sender.organization.kind) == ("1990000002", "IDNST")
     assert ("PRT-8.10", "102") in findings
+
+
+@pytest.mark.parametrize(
+    "number,kind,expected",
+    [
+        ("990000002", "FINESS", ("1990000002", "IDNST")),
+        ("732829320", "SIREN", ("2732829320", "IDNST")),
+        ("73282932000074", "SIRET", ("373282932000074", "IDNST")),
+        ("3435", "UF", ("3435", "UF")),
+    ],
+)
+def test_a_structure_has_its_national_number(number: str, kind: str, expected: tuple[str, str]) -> None:
+    sender = f"801000000057^DURAND^ANNE^^^^^^^D^^^IDNPS|||CH^^^^^^{kind}^^^{number}"
+    organization = asked(Ask(sender=sender, flags={})).sender.organization
+    assert organization is not None
+    assert (organization.id, organization.kind) == expected
 
 
 def test_a_mail_text_that_cannot_be_decoded_is_the_default_one() -> None:

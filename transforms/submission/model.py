@@ -14,7 +14,7 @@ RecipientKind = Literal["professional", "organization", "application", "patient"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A professional (XCN). id: PS_IdNat, IDNPS or local; authority: OID of the id; kind: PRT-5.13."""
+    """A professional (XCN). id: PS_IdNat (kind ``IDNPS``), or local; authority: OID of the id; kind: PRT-5.13."""
 
     id: str
     family: str = ""
@@ -25,7 +25,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """A structure (XON). id: Struct_IdNat or FINESS; authority: its OID; kind: ``IDNST``, ``FINEG``, ``FINEJ``..."""
+    """A structure (XON). id: Struct_IdNat (kind ``IDNST``), or local; authority: OID of the id; kind: PRT-8.7."""
 
     id: str
     name: str = ""

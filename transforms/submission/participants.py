@@ -91,7 +91,7 @@ class _Part:
         return Person(number, family, given, authority or (PROFESSIONALS if kind == "IDNPS" else ""), kind)
 
     def organization(self) -> Organization | None:
-        """PRT-8."""
+        """PRT-8; a national number becomes a Struct_IdNat (``IDNST``)."""
         number, name, kind = self._get(8, 10), self._get(8, 1), self._get(8, 7).upper()
         if not (number or name):
             return None
@@ -101,7 +101,9 @@ class _Part:
         digits = number[1:] if kind == "IDNST" and number.startswith("1") else number
         if kind in (*_FINESS, "IDNST") and len(digits) == 9 and digits.isdecimal() and not luhn(digits):
             self._notes.warn(f"{self.place}-8.10", "102", "a FINESS number whose key is wrong", always=True)
-        return Organization(number, name, self._authority(8, 6), kind)
+        found = Organization(number, name, self._authority(8, 6), kind)
+        national = structure_id(found)
+        return Organization(national, name, STRUCTURES, "IDNST") if national else found
 
     def _authority(self, field: int, component: int) -> str:
         """OID of an HD; some write it alone, as the whole component."""
