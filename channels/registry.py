@@ -20,6 +20,7 @@ SOURCES = {
     "http": "connectors.http:HttpSource",
     "sftp": "connectors.sftp:SftpSource",
     "amqp": "connectors.amqp:AmqpSource",
+    "mssante": "connectors.mssante:MssanteSource",
     "channel": "connectors.channel:ChannelSource",
     "zam": "connectors.zam:ZamSource",
 }
@@ -29,11 +30,14 @@ DESTINATIONS = {
     "http": "connectors.http:HttpDestination",
     "sftp": "connectors.sftp:SftpDestination",
     "amqp": "connectors.amqp:AmqpDestination",
+    "mssante": "connectors.mssante:MssanteDestination",
     "channel": "connectors.channel:ChannelDestination",
+    "dmp": "connectors.dmp.destination:DmpDestination",
     "consent": "connectors.consent:ConsentDestination",
 }
 LOOKUPS: dict[str, str] = {
     "pfi.register": "connectors.register:Register",
+    "dmp": "connectors.dmp.lookup:DmpLookup",
 }
 TRANSFORMS = {
     "set": "transforms.steps:Set",
@@ -52,6 +56,9 @@ TRANSFORMS = {
     "cda.self_presentable": "transforms.cda.presentation:self_presentable",
     "pfi.request": "transforms.submission.request:ReadRequest",
     "pfi.from_report": "transforms.submission.from_report:FromReport",
+    "mssante.mails": "transforms.mail:Mails",
+    "mssante.mdm": "transforms.mail:Mdm",
+    "mssante.mdn": "transforms.mail:Mdn",
     "report.json": "transforms.views:as_json",
     "report.pdf": "transforms.views:as_pdf",
     "report.html": "transforms.views:as_html",

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.connectors import certificates
+from tests.connectors import certificates, dmp_certificates
 from tests.connectors.certificates import Certificates
+from tests.connectors.dmp_certificates import Health
 from tests.connectors.rabbitmq import RabbitMQ
 
 
@@ -13,6 +14,12 @@ from tests.connectors.rabbitmq import RabbitMQ
 def issued(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """Certificates of a server and its clients."""
     return certificates.make(tmp_path_factory.mktemp("issued"))
+
+
+@pytest.fixture(scope="session")
+def health(tmp_path_factory: pytest.TempPathFactory) -> Health:
+    """Certificates of a structure: SIGN, AUTH_CLI; of a server."""
+    return dmp_certificates.make(tmp_path_factory.mktemp("health"))
 
 
 @pytest.fixture(scope="session")

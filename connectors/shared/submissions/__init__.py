@@ -3,7 +3,7 @@
 One file, ``pfi.db``, beside the journal; what an awaited method says is on disk when it returns.
 """
 
-from connectors.shared.submissions.records import Consent, Due, KnownDocument, Outcome, Sent, Target
+from connectors.shared.submissions.records import Consent, Due, KnownDocument, Outcome, Sent, State, Target
 from connectors.shared.submissions.store import Submissions, open_submissions
 
-__all__ = ["Consent", "Due", "KnownDocument", "Outcome", "Sent", "Submissions", "Target", "open_submissions"]
+__all__ = ["Consent", "Due", "KnownDocument", "Outcome", "Sent", "State", "Submissions", "Target", "open_submissions"]

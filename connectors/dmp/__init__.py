@@ -1,0 +1,1 @@
+"""The French DMP: documents published, replaced and deleted; records and documents looked up."""
