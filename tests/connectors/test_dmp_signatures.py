@@ -145,7 +145,11 @@ def test_the_signature_has_the_shape_of_the_official_example(health: Health, sha
 def shape(element: etree._Element) -> tuple[str, tuple[tuple[str, str], ...], tuple[object, ...]]:
     """Names, children, and the attributes whose values are algorithms, types or fixed names."""
     kept = {key: value for key, value in element.items() if "1.2." not in value and "urn:oid" not in value}
-    return element.tag, tuple(sorted((str(k), str(v)) for k, v in kept.items())), tuple(shape(one) for one in element)
+    return (
+        str(element.tag),
+        tuple(sorted((str(k), str(v)) for k, v in kept.items())),
+        tuple(shape(one) for one in element),
+    )
 
 
 @pytest.mark.parametrize("content", [b"no markup", b'<a xmlns="relative"/>', b'<!DOCTYPE a [<!ENTITY e "x">]><a>&e;'])

@@ -78,7 +78,7 @@ def test_an_envelope_has_its_addressing() -> None:
 def test_a_question_about_a_document_fits_the_schema(shared: Path) -> None:
     schema = etree.XMLSchema(etree.parse(shared / "ihe" / "xsd" / "ebRS30" / "query.xsd"))
     for returns in ("LeafClass", "ObjectRef"):
-        made = etree.fromstring(get_documents("1.2.3", returns))  # type: ignore[arg-type]  # the two of Returns
+        made = etree.fromstring(get_documents("1.2.3", returns))
         schema.assertValid(made)
         assert "('1.2.3')" in etree.tostring(made).decode()
 
@@ -138,8 +138,11 @@ def test_what_is_no_answer_is_said(kind: str, data: bytes) -> None:
     [
         ("<s:Fault><s:Code><s:Value>s:Receiver</s:Value></s:Code><s:Reason/></s:Fault>", "Receiver", ()),
         (
-            "<s:Fault><s:Code><s:Value>s:Sender</s:Value><s:Subcode><s:Value>d:DMPClosed</s:Value></s:Subcode></s:Code>"
-            "<s:Detail><Erreur><code>DMPFoo</code></Erreur></s:Detail></s:Fault>",
+            (
+                "<s:Fault><s:Code><s:Value>s:Sender</s:Value>"
+                "<s:Subcode><s:Value>d:DMPClosed</s:Value></s:Subcode></s:Code>"
+                "<s:Detail><Erreur><code>DMPFoo</code></Erreur></s:Detail></s:Fault>"
+            ),
             "Sender",
             ("DMPClosed", "Erreur", "code", "DMPFoo"),
         ),
