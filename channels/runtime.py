@@ -29,6 +29,7 @@ from channels.links import Links
 from channels.loader import LoadedSite
 from channels.message import Message
 from channels.model import Channel
+from channels.noticed import noticed
 from channels.pipeline import Pipeline
 from channels.ports import Destination, Outcome, Source, Surroundings
 from channels.registry import find, load, names
@@ -285,6 +286,7 @@ class ChannelRuntime:
         while self._arrivals and self._arrivals[0].ready:
             first = self._arrivals.popleft()
             if first.failure is None:
+                first.findings = (*first.findings, *noticed(first.work.common or ()))
                 self._write(first)
             else:
                 self.edge.forget(first.identity)

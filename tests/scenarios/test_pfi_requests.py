@@ -22,7 +22,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "vaguemestre" / "example" / "sit
 CHANNEL = """
 channel: {name}
 source:
-  mllp: {{listen: "127.0.0.1:{port}"}}
+  mllp: {{listen: "127.0.0.1:{port}", warnings: true}}
 ack: transformed
 transform: {steps}
 destinations:
@@ -45,6 +45,8 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.warned: list[str] = []
+        """ERR-2 of the warnings of the last answer."""
         self.ports = {name: free_port() for name in ("pfi", "results", "direct")}
 
     async def send(self, channel: str, body: bytes) -> tuple[str, str, str]:
@@ -52,7 +54,9 @@ class Site:
         async with await Sender.connect(self.ports[channel]) as sender:
             await sender.write(b"\x0b" + body + b"\x1c\r")
             parsed = er7.parse(await sender.answer())
-        return parsed.get("MSA-1"), parsed.get("ERR-3.1"), parsed.get("ERR-5.1")
+        own = next((one for one in parsed.all("ERR") if one.get("4") == "E"), None)
+        self.warned = [one.get("2").replace("^", " ") for one in parsed.all("ERR") if one.get("4") == "W"]
+        return parsed.get("MSA-1"), own.get("3.1") if own else "", own.get("5.1") if own else ""
 
     async def submission(self, channel: str, control_id: str) -> Submission:
         file = self.folder / "out" / channel / f"{control_id}.json"
@@ -98,6 +102,14 @@ async def test_a_document_is_taken_then_replaced_and_an_older_version_is_refused
     assert await site.send("pfi", damaged.bytes()) == ("AE", "102", "")
     other = FIRST.with_(control_id="A6", documents=(Cda(patient_ids='<id root="1.2" extension="3"/>').bytes(),))
     assert await site.send("pfi", other.bytes()) == ("AE", "207", "903")
+
+
+async def test_what_is_noticed_reaches_the_sender(site: Site) -> None:
+    nowhere = FIRST.with_(control_id="B1", flags={})
+    assert await site.send("pfi", nowhere.bytes()) == ("AA", "", "")
+    assert site.warned == ["PRT 2", "OBX 1"]
+    assert await site.send("pfi", nowhere.bytes()) == ("AA", "", "")  # a resend is told the same
+    assert site.warned == ["PRT 2", "OBX 1"]
 
 
 async def test_plain_results_become_a_request(site: Site) -> None:

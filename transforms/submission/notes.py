@@ -1,19 +1,19 @@
 """What is noticed while a request is read: refused in strict reading, else carried beside the request.
 
 A transform cannot give findings to the acknowledgement: they travel in the message's attributes, as text for its story
-(``findings``) and as data (``warnings``) for whoever answers its sender.
+(``findings``) and as data for whoever answers its sender (``channels.noticed``).
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Literal
 
 from channels.errors import Finding, MessageError
 from channels.message import Message
+from channels.noticed import ATTRIBUTE, read, written
 
-STORY, WARNINGS = "findings", "warnings"
+STORY = "findings"
 Level = Literal["strict", "tolerant"]
 
 
@@ -39,15 +39,14 @@ def noted(message: Message, findings: list[Finding]) -> Message:
         return message
     story = "; ".join(f"{one.place}: {one.problem} ({one.code})" for one in findings)
     before = message.attributes.get(STORY, "")
-    data = [[one.place, one.code, one.problem] for one in (*warnings(message), *findings)]
     attributes = {
         **message.attributes,
         STORY: f"{before}; {story}" if before else story,
-        WARNINGS: json.dumps(data, ensure_ascii=False),
+        ATTRIBUTE: written((*warnings(message), *findings)),
     }
     return replace(message, attributes=attributes)
 
 
 def warnings(message: Message) -> tuple[Finding, ...]:
     """What transforms noticed, for the acknowledgement (``Outcome.findings``)."""
-    return tuple(Finding(*one) for one in json.loads(message.attributes.get(WARNINGS, "[]")))
+    return read(message.attributes)
