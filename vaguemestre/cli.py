@@ -54,6 +54,7 @@ COMMANDS = {
     "loinc": _Entry("loinc:loinc", _TOOLS, "Transcode a laboratory's catalogue to LOINC."),
     "send": _Entry("send:send", _TOOLS, "Send messages over MLLP and show the acknowledgements."),
     "listen": _Entry("listen:listen", _TOOLS, "Receive messages over MLLP and answer as told."),
+    "simulate": _Entry("simulate:simulate", _TOOLS, "Stand in for a national service: the DMP, MSSanté, INSi…"),
     "demo": _Entry("demo:demo", _PROOF, "Run a hospital in a box: invented patients, real sockets."),
     "bench": _Entry("bench:bench", _PROOF, "Measure the engine beside the floors of this machine."),
     "crashtest": _Entry(

@@ -7,7 +7,7 @@ Subjects are ``CN=…,OU=<structure>,O=…,ST=…,C=FR``; uses are AUTH_CLI (``c
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from channels.errors import ConfigError
 
 Use = Literal["client", "sign", "server"]
 PASSWORD = "rehearsal"  # noqa: S105  # of files that are worth nothing
@@ -35,15 +37,37 @@ class Issued:
 
 
 class Authority:
-    """Signs certificates; ``file`` is its own in PEM, ``crl`` its list of revoked ones."""
+    """Signs certificates; ``file`` is its own in PEM, ``crl`` its list of revoked ones.
+
+    A directory that holds an authority already gives that one again: a rehearsal goes on with the same certificates.
+    """
 
     def __init__(self, directory: Path, name: str = "AC FICTIVE ELEMENTAIRE ORGANISATIONS") -> None:
         """directory: where files are written; made when it is not there."""
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
-        self._key = rsa.generate_private_key(65537, 2048)
+        self.file = directory / "authority.pem"
+        self.crl = directory / "authority.crl"
+        self._key_file = directory / "authority.key"
         self._subject = _subject(name, "AUTORITE FICTIVE", "0002 000000000")
         self._revoked: list[int] = []
+        if self._key_file.exists():
+            self._reopen()
+        else:
+            self._found()
+
+    def _reopen(self) -> None:
+        key = serialization.load_pem_private_key(self._key_file.read_bytes(), None)
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise ConfigError(f"{self._key_file} is not the key of a rehearsal's authority")
+        self._key = key
+        self.certificate = x509.load_pem_x509_certificate(self.file.read_bytes())
+        self._subject = self.certificate.subject
+        self._revoked = [one.serial_number for one in x509.load_pem_x509_crl(self.crl.read_bytes())]
+        self._write_crl()
+
+    def _found(self) -> None:
+        self._key = rsa.generate_private_key(65537, 2048)
         usage = _usage("key_cert_sign", "crl_sign")
         builder = self._builder(self._subject, self._key, timedelta(days=3650))
         self.certificate = (
@@ -51,10 +75,9 @@ class Authority:
             .add_extension(usage, critical=True)
             .sign(self._key, hashes.SHA256())
         )
-        self.file = directory / "authority.pem"
         self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
-        self.crl = directory / "authority.crl"
         self._write_crl()
+        _write(self._key_file, _pem(self._key))
 
     def issue(  # what a certificate says
         self,
@@ -87,12 +110,18 @@ class Authority:
         pem = certificate.public_bytes(serialization.Encoding.PEM) + self.file.read_bytes()
         _write(
             files.pem,
-            pem
-            + key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            ),
+            pem + _pem(key),
         )
         return files
+
+    def keep(self, name: str, use: Use, *, structure: str = "1990000001", common_name: str = "") -> Issued:
+        """The certificate of that name when it is there and good for a day more, else a new one."""
+        files = Issued(self.directory / f"{name}.p12", self.directory / f"{name}.pem", self.certificate)
+        if files.p12.exists() and files.pem.exists():
+            found = x509.load_pem_x509_certificate(files.pem.read_bytes())
+            if found.not_valid_after_utc > datetime.now(UTC) + timedelta(days=1):
+                return replace(files, certificate=found)
+        return self.issue(name, use, structure=structure, common_name=common_name)
 
     def revoke(self, certificate: x509.Certificate) -> None:
         """Put it on the list."""
@@ -143,6 +172,12 @@ def _usage(*names: str) -> x509.KeyUsage:
         "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
     )  # fmt: skip
     return x509.KeyUsage(**{name: name in names for name in every})
+
+
+def _pem(key: rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _write(path: Path, data: bytes) -> None:
