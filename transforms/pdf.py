@@ -17,17 +17,22 @@ from transforms.page import html, style
 from transforms.report import Report
 from transforms.uris import decoded
 
-__all__ = ["html", "render"]
+__all__ = ["html", "render", "render_page"]
 
 
 def render(report: Report) -> bytes:
     """PDF/A-1b of the report."""
-    page = HTML(string=html(report), url_fetcher=_NoFile(), base_url=None)
+    return render_page(html(report), report.version.id)
+
+
+def render_page(text: str, identifier: str) -> bytes:
+    """PDF/A-1b of a page of HTML. identifier: of the document, the same for the same content."""
+    page = HTML(string=text, url_fetcher=_NoFile(), base_url=None)
     made: bytes = page.write_pdf(
         stylesheets=[_style()],
         font_config=_fonts(),
         pdf_variant="pdf/a-1b",
-        pdf_identifier=report.version.id.encode(),
+        pdf_identifier=identifier.encode(),
     )
     return made
 
