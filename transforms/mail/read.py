@@ -17,7 +17,6 @@ from email.errors import MessageError as EmailError
 from email.header import decode_header, make_header
 from email.message import Message as Part
 from email.parser import BytesParser
-from email.utils import getaddresses
 
 from channels.message import Message
 from transforms.mail.model import Attached, Mail, MailKind
@@ -27,6 +26,7 @@ PARTS, DEPTH, HEADER = 200, 20, 100_000
 """Parts and levels of a mail that are read; characters of a header."""
 _SUBJECT = re.compile(r"\s*(?:\[[^\]]*\]\s*)*XDM\s*/\s*1\.0\s*/\s*DDM", re.IGNORECASE)
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,500}>")
+_QUOTED, _COMMENT, _ANGLE = re.compile(r'"(?:[^"\\]|\\.)*"'), re.compile(r"\([^()]*\)"), re.compile(r"<([^<>]*)>")
 _ADDRESS = re.compile(r"[^\s<>,;:\"]{1,64}@[^\s<>,;:\"]{1,253}")
 _FAULTS = (ValueError, LookupError, UnicodeError, AttributeError, TypeError, IndexError, EmailError)
 """What the standard library raises on malformed parts."""
@@ -98,16 +98,16 @@ def walk(root: Part) -> Iterator[Part]:
     while waiting and count < PARTS:
         part, depth = waiting.pop()
         count += 1
-        inside = part.get_payload()
+        inside = payload(part)
         if part.get_content_maintype() == "multipart" and isinstance(inside, list) and depth < DEPTH:
-            waiting += [(one, depth + 1) for one in reversed(inside) if isinstance(one, Part)]
+            waiting += [(one, depth + 1) for one in reversed(inside)]
         else:
             yield part
 
 
 def decoded(part: Part) -> bytes:
     """The bytes of a leaf. Raises ValueError: not what its Content-Transfer-Encoding says."""
-    inside = part.get_payload()
+    inside = payload(part)
     if not isinstance(inside, str):
         return b""
     if str(part.get("Content-Transfer-Encoding", "")).strip().lower() == "base64":
@@ -163,7 +163,7 @@ def _text(content: bytes, part: Part) -> str:
 def _report_kind(root: Part) -> MailKind | None:
     if root.get_content_type() != "multipart/report":
         return None
-    kinds = {part.get_content_type() for part in root.get_payload() if isinstance(part, Part)}
+    kinds = {part.get_content_type() for part in payload(root) if isinstance(part, Part)}
     if kinds & {"message/disposition-notification", "message/global-disposition-notification"}:
         return "MDN"
     if kinds & {"message/delivery-status", "message/global-delivery-status"}:
@@ -191,12 +191,25 @@ def _address(text: str) -> str:
 
 
 def _addresses(text: str) -> list[str]:
-    """Addresses of a header, without names; what is none is left out."""
+    """Addresses of a header, without names and comments; what is none is left out.
+
+    Ours rather than the library's, which calls itself without end on nested comments.
+    """
+    found = []
+    for one in _COMMENT.sub(" ", _QUOTED.sub(" ", text)).split(","):
+        angle = _ANGLE.search(one)
+        address = _ADDRESS.search(angle[1] if angle else one)
+        if address:
+            found.append(address[0])
+    return found[:1000]
+
+
+def payload(part: Part) -> list[Part] | str:
+    """What a part holds: other parts, or text as it is written; empty when the library cannot say."""
     try:
-        pairs = getaddresses([text], strict=True)  # type: ignore[call-arg,unused-ignore]  # of 3.11.10 and later
-    except TypeError:
-        pairs = getaddresses([text])
-    except _FAULTS:
-        pairs = []
-    found = [address for _, address in pairs if _ADDRESS.fullmatch(address)]
-    return found or _ADDRESS.findall(text)[:50]
+        inside = part.get_payload()
+    except _FAULTS:  # a charset that is none
+        return ""
+    if isinstance(inside, list):
+        return [one for one in inside if isinstance(one, Part)]
+    return inside if isinstance(inside, str) else ""

@@ -10,7 +10,7 @@ from email.message import Message as Part
 
 from transforms.mail.model import Delivery, DeliveryReport, Disposition, Mail
 from transforms.mail.names import one_line
-from transforms.mail.read import header, parsed, read
+from transforms.mail.read import decoded, header, parsed, payload, read
 
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 _MDN_TYPES = ("message/disposition-notification", "message/global-disposition-notification")
@@ -73,25 +73,24 @@ def _disposition(fields: dict[str, str], root: Part, mail: Mail) -> Disposition:
 
 def _parts(root: Part, kinds: tuple[str, ...]) -> list[Part]:
     """The parts of the report with one of these types: direct children, as RFC 6522 has it."""
-    inside = root.get_payload()
-    children = [one for one in inside if isinstance(one, Part)] if isinstance(inside, list) else []
+    inside = payload(root)
+    children = inside if isinstance(inside, list) else []
     return [one for one in children if one.get_content_type() in kinds]
 
 
 def _groups(part: Part) -> list[dict[str, str]]:
     """The groups of fields of a status part, names in lower case; the library reads each as a message."""
-    inside = part.get_payload()
-    blocks = [one for one in inside if isinstance(one, Part)] if isinstance(inside, list) else []
+    inside = payload(part)
+    blocks = inside if isinstance(inside, list) else []
     if not blocks:
-        content = part.get_payload(decode=True)
-        text = content if isinstance(content, bytes) else str(inside).encode("utf-8", "replace")
+        text = _bytes(part)
         blocks = [parsed(block) for block in re.split(rb"\r?\n[ \t]*\r?\n", text.strip())[:200]]
     groups = []
     for block in blocks[:200]:
         fields: dict[str, str] = {}
         for name in block.keys():  # noqa: SIM118  # a mail, not a dictionary
             fields.setdefault(name.lower(), header(block, name)[:2000])
-        lines = [] if fields else str(block.get_payload() or "").splitlines()
+        lines = [] if fields else str(payload(block)).splitlines()
         for line in lines:  # a group that begins with an empty line
             name, colon, value = line.partition(":")
             if colon:
@@ -103,15 +102,18 @@ def _groups(part: Part) -> list[dict[str, str]]:
 def _returned(root: Part, name: str) -> str:
     """A header of the mail that the report gives back, whole or headers only."""
     for part in _parts(root, _RETURNED_TYPES):
-        inside = part.get_payload()
-        if isinstance(inside, list) and inside and isinstance(inside[0], Part):
-            found = header(inside[0], name)
-        else:
-            content = part.get_payload(decode=True)
-            found = header(parsed(content), name) if isinstance(content, bytes) else ""
+        inside = payload(part)
+        found = header(inside[0] if isinstance(inside, list) and inside else parsed(_bytes(part)), name)
         if found:
             return found
     return ""
+
+
+def _bytes(part: Part) -> bytes:
+    try:
+        return decoded(part)
+    except ValueError:
+        return b""
 
 
 def _typed(text: str) -> str:
