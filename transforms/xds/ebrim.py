@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from lxml import etree
 
+from channels.errors import ProfileError
 from transforms.xds import names
 from transforms.xds.model import Author, Code, DocumentEntry, Lot, SubmissionSet
 
@@ -16,11 +17,17 @@ Element = etree._Element  # noqa: SLF001  # lxml has no public name for it
 
 _LONGEST = 256
 """Characters of a Value (rim.xsd, LongName)."""
+_LONGEST_TEXT = 1024
+"""Characters of a LocalizedString (rim.xsd, FreeFormText)."""
 _MAP = {"lcm": names.LCM, "rim": names.RIM}
 
 
 def submit_objects(lot: Lot) -> Element:
-    """``lcm:SubmitObjectsRequest`` of a lot; the same lot gives the same bytes."""
+    """``lcm:SubmitObjectsRequest`` of a lot; the same lot gives the same bytes.
+
+    Raises:
+        ProfileError: a value is longer than the schema allows; the place is its name.
+    """
     return _Writer().request(lot)
 
 
@@ -64,9 +71,10 @@ class _Writer:
         made = _child(objects, "ExtrinsicObject", id=one.id, mimeType=one.mime_type, objectType=names.ENTRY_TYPE)
         for name, values in (
             ("creationTime", (one.creation_time,)), ("hash", (one.hash,)), ("languageCode", (one.language,)),
-            ("legalAuthenticator", (one.legal_authenticator,)), (names.REFERENCES, one.reference_ids),
+            ("legalAuthenticator", (_shortened(one.legal_authenticator, 2, 1),)), (names.REFERENCES, one.reference_ids),
             ("serviceStartTime", (one.service_start,)), ("serviceStopTime", (one.service_stop,)), ("size", (one.size,)),
-            ("sourcePatientId", (one.source_patient_id,)), ("sourcePatientInfo", one.source_patient_info),
+            ("sourcePatientId", (one.source_patient_id,)),
+            ("sourcePatientInfo", [_shortened(value, 1, 0) for value in one.source_patient_info]),
             ("URI", (one.uri,)),
         ):  # fmt: skip
             _slot(made, name, values)
@@ -91,11 +99,11 @@ class _Writer:
             parent, "Classification", id=self._next("cl"), classificationScheme=scheme, classifiedObject=owner,
             nodeRepresentation="",
         )  # fmt: skip
-        for name, values in (
-            ("authorPerson", author.persons), ("authorInstitution", author.institutions),
-            ("authorRole", author.roles), ("authorSpecialty", author.specialties),
+        for name, values, cut in (
+            ("authorPerson", author.persons, (2, 1)), ("authorInstitution", author.institutions, (0,)),
+            ("authorRole", author.roles, (0,)), ("authorSpecialty", author.specialties, (1,)),
         ):  # fmt: skip
-            _slot(made, name, [_shortened(one) for one in values])
+            _slot(made, name, [_shortened(one, *cut) for one in values])
 
     def _code(self, parent: Element, owner: str, scheme: str, code: Code) -> None:
         if not code.code:
@@ -124,10 +132,12 @@ def _child(parent: Element, tag: str, /, **attributes: str) -> Element:
 
 
 def _slot(parent: Element, name: str, values: Sequence[str] | Iterable[str]) -> None:
-    """A slot; nothing when no value is known."""
+    """A slot; nothing when no value is known. Raises ProfileError: a value is too long, and cannot be cut."""
     known = [one for one in values if one]
     if not known:
         return
+    if any(len(one) > _LONGEST for one in known):
+        raise ProfileError("a value of metadata is longer than 256 characters", name, "102")
     listed = _child(_child(parent, "Slot", name=name), "ValueList")
     for one in known:
         _child(listed, "Value").text = one
@@ -136,22 +146,21 @@ def _slot(parent: Element, name: str, values: Sequence[str] | Iterable[str]) -> 
 def _texts(parent: Element, name: str, description: str = "") -> None:
     for tag, value in (("Name", name), ("Description", description)):
         if value:
-            made = _child(_child(parent, tag), "LocalizedString", charset="UTF-8", value=value)
+            made = _child(_child(parent, tag), "LocalizedString", charset="UTF-8", value=value[:_LONGEST_TEXT])
             made.set(f"{{{names.XML}}}lang", "fr-FR")
 
 
-def _shortened(composed: str) -> str:
-    """An author of at most 256 characters: names are cut, numbers never."""
-    if len(composed) <= _LONGEST:
+def _shortened(composed: str, *places: int) -> str:
+    """A composed value of at most 256 characters if cutting these components can make it so; numbers are never cut."""
+    excess = len(composed) - _LONGEST
+    if excess <= 0:
         return composed
     parts = composed.split("^")
-    excess = len(composed) - _LONGEST
-    for place in (2, 1, 0) if len(parts) > 2 and parts[2] else (1, 0):
-        if place == 0 and parts[0][:1].isdigit():
-            break
-        cut = min(excess, len(parts[place]))
-        parts[place] = parts[place][: len(parts[place]) - cut]
-        excess -= cut
-        if not excess:
-            break
+    for place in places:
+        if excess > 0 and place < len(parts):
+            kept = parts[place][: max(len(parts[place]) - excess, 0)]
+            if kept.count("\\") % 2:  # a separator, escaped, is cut whole or not at all
+                kept = kept[: kept.rindex("\\")]
+            excess -= len(parts[place]) - len(kept)
+            parts[place] = kept
     return "^".join(parts)

@@ -7,28 +7,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import tzinfo
+from typing import Literal
 
 from channels.errors import ProfileError
-from transforms.cda.reader_xml import Element, Source, child, children, local, text, value
-from transforms.ins import ins_kind
-from transforms.xds import composed
+from transforms.cda.reader_xml import Element, Source, child, children, place, text, value
+from transforms.xds import composed, people
+from transforms.xds.codes import Codes
 from transforms.xds.model import Author, Code
 from transforms.xds.settings import XdsSettings
-from transforms.xds.values import CONFIDENTIALITY, values
+from transforms.xds.values import class_of, formats_of, unstructured_format
 
 _HEAD = "/ClinicalDocument"
+_EVENT = f"{_HEAD}/documentationOf/serviceEvent"
+_FACILITY = f"{_HEAD}/componentOf/encompassingEncounter/location/healthCareFacility/code"
+_SETTING = f"{_EVENT}/performer/assignedEntity/representedOrganization/standardIndustryClassCode"
+_CONFIDENTIALITY = frozenset("NRV")
+
+Number = tuple[str, str]
+"""A number and the OID of who gave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """Of the patient. sex: as CDA has it, ``UN`` for unknown."""
+
+    family: str = ""
+    given: str = ""
+    birth_date: str = ""
+    sex: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The header of one document. times: UTC. local_ids: ``(number, OID)`` of recordTarget, the INS left out."""
+    """The header of one document. times: UTC. ins, local_ids: numbers of recordTarget. orders: inFulfillmentOf."""
 
-    templates: list[str]
+    level: Literal[1, 3]
     mime_type: str
     title: str
     creation_time: str
     language: str
     type_code: Code
+    class_code: Code
+    format_code: Code
     confidentiality: Code
     authors: tuple[Author, ...]
     legal_authenticator: str
@@ -36,168 +56,137 @@ class Header:
     service_stop: str
     facility: Code
     practice_setting: Code
-    local_ids: tuple[tuple[str, str], ...]
+    ins: tuple[Number, ...]
+    local_ids: tuple[Number, ...]
+    traits: Traits
+    orders: tuple[Number, ...]
 
 
-class Reader:
-    """Reads one document. Every method raises ProfileError with the place in the document."""
+def read_header(content: bytes, settings: XdsSettings, zone: tzinfo) -> Header:
+    """The header of a document. zone: of times without one.
 
-    def __init__(self, content: bytes, settings: XdsSettings, zone: tzinfo) -> None:
-        """zone: of times without one. Raises ParseError or UnsupportedError: not a CDA document."""
-        self._root, self._settings, self._zone = Source(content).root, settings, zone
+    Raises:
+        ParseError, UnsupportedError: not a CDA document.
+        ProfileError: what metadata needs is missing or not of its value set; the place is its path in the document.
+    """
+    return _Reader(Source(content).root, settings, zone).header()
+
+
+class _Reader:
+    def __init__(self, root: Element, settings: XdsSettings, zone: tzinfo) -> None:
+        self._root, self._settings, self._zone = root, settings, zone
+        self._codes = Codes(settings)
 
     def header(self) -> Header:
-        """All of it."""
-        root = self._root
-        wrapped = root.getparent() is not None
+        root, codes, settings = self._root, self._codes, self._settings
         event = self._event()
+        numbers = _numbers(children(root, "recordTarget", "patientRole", "id"))
         facility = child(root, "componentOf", "encompassingEncounter", "location", "healthCareFacility", "code")
-        setting = self._setting(event)
-        start = value(event, "effectiveTime", "low") or value(event, "effectiveTime")
+        setting = child(event, "performer", "assignedEntity", "representedOrganization", "standardIndustryClassCode")
+        body = child(root, "component", "nonXMLBody")
+        type_code = codes.of(child(root, "code"), "types", f"{_HEAD}/code")
         return Header(
-            [one.get("root", "") for one in children(root, "templateId")],
-            "application/xslt+xml" if wrapped else "text/xml",
-            self._needed(text(root, "title"), "title"),
-            self._time(value(root, "effectiveTime"), "effectiveTime"),
-            value(root, "languageCode", name="code") or "fr-FR",
-            self._code(child(root, "code"), "code", "types"),
-            self._code(child(root, "confidentialityCode"), "confidentialityCode", "confidentiality"),
-            tuple(self._author(one, number) for number, one in enumerate(children(root, "author"), 1)),
-            self._legal(),
-            self._time(start, "documentationOf/serviceEvent/effectiveTime/low"),
-            composed.moment(value(event, "effectiveTime", "high"), self._zone),
-            self._default(facility, self._settings.facility, _FACILITY, "facilities"),
-            self._default(setting, self._settings.practice_setting, _SETTING, "practice_settings"),
-            tuple(
-                (one.get("extension", ""), one.get("root", ""))
-                for one in children(root, "recordTarget", "patientRole", "id")
-                if one.get("extension") and not _is_ins(one.get("root", ""))
+            level=3 if body is None else 1,
+            mime_type="text/xml" if root.getparent() is None else "application/xslt+xml",
+            title=self._needed(text(root, "title"), "title"),
+            creation_time=self._time(child(root, "effectiveTime"), f"{_HEAD}/effectiveTime"),
+            language=self._needed(value(root, "languageCode", name="code"), "languageCode"),
+            type_code=type_code,
+            class_code=self._class(type_code.code),
+            format_code=self._format(body),
+            confidentiality=self._confidentiality(),
+            authors=self._authors(),
+            legal_authenticator=people.authenticator(root),
+            service_start=self._start(event),
+            service_stop=self._stop(event),
+            facility=codes.or_default(facility, "facilities", _FACILITY, settings.facility, "facility"),
+            practice_setting=codes.or_default(
+                setting, "practice_settings", _SETTING, settings.practice_setting, "practice_setting"
+            ),
+            ins=tuple(one for one in numbers if people.is_ins(one[1])),
+            local_ids=tuple(one for one in numbers if not people.is_ins(one[1])),
+            traits=_traits(child(root, "recordTarget", "patientRole", "patient")),
+            orders=_numbers(
+                [one for order in children(root, "inFulfillmentOf") for one in children(order, "order", "id")]
             ),
         )
 
-    # people
+    def _authors(self) -> tuple[Author, ...]:
+        found = children(self._root, "author")
+        if not found:
+            raise ProfileError("the document has no author", f"{_HEAD}/author", "101")
+        return tuple(people.author(one, self._codes) for one in found)
 
-    def _author(self, element: Element, number: int) -> Author:
-        assigned = child(element, "assignedAuthor")
-        place = f"author[{number}]/assignedAuthor"
-        organization = child(assigned, "representedOrganization")
-        specialty = child(assigned, "code")
-        role = value(element, "functionCode", name="displayName")
-        known = specialty is not None and specialty.get("code") and not specialty.get("nullFlavor")
-        return Author(
-            (self._person(assigned, "assignedPerson", place),),
-            (_institution(organization),) if _institution(organization) else (),
-            (role,) if role else (),
-            (self._specialty(specialty, f"{place}/code"),) if specialty is not None and known else (),
-        )
+    def _confidentiality(self) -> Code:
+        element = child(self._root, "confidentialityCode")
+        found = self._codes.of(element, "confidentiality", f"{_HEAD}/confidentialityCode")
+        if found.code not in _CONFIDENTIALITY and self._settings.unknown_code == "refuse":
+            raise ProfileError("the confidentiality is not N, R or V", f"{_HEAD}/confidentialityCode", "103")
+        return found
 
-    def _legal(self) -> str:
-        place = "legalAuthenticator/assignedEntity"
-        entity = child(self._root, "legalAuthenticator", "assignedEntity")
-        if entity is None:
-            raise ProfileError("the document has no legal authenticator", f"{_HEAD}/{place}", "101")
-        return self._person(entity, "assignedPerson", place)
+    def _class(self, type_code: str) -> Code:
+        found = class_of(type_code, self._settings.classes)
+        if found is None:
+            raise ProfileError(
+                "no class (JDV_J57) is known for this type of document (ASS_X04)", f"{_HEAD}/code", "103"
+            )
+        return found
 
-    def _person(self, assigned: Element | None, name: str, place: str) -> str:
-        """XCN of an author or authenticator: a professional, the patient, or a device."""
-        identifier = _number(assigned)
-        root = identifier.get("root", "") if identifier is not None else ""
-        number = (identifier.get("extension", "") or root) if identifier is not None else ""
-        if not number:
-            raise ProfileError("an author has no identifier", f"{_HEAD}/{place}/id", "101")
-        family, given = text(assigned, name, "name", "family"), text(assigned, name, "name", "given")
-        if _is_ins(root):
-            return composed.patient_author(number, root, family, given)
-        machine = child(assigned, "assignedAuthoringDevice")
-        if machine is not None:
-            model = text(machine, "softwareName") or text(machine, "manufacturerModelName")
-            return composed.device(self._of_structure(assigned, number, place), model)
-        if root == composed.PROFESSIONALS:
-            return composed.person(number, family, given)
-        return composed.person(self._of_structure(assigned, number, place), family, given, kind="EI")
+    def _format(self, body: Element | None) -> Code:
+        """Of a document without structure by what its body is, of another by its templates."""
+        if body is not None:
+            form = unstructured_format(value(body, "text", name="mediaType"))
+            if form is None:
+                where = f"{_HEAD}/component/nonXMLBody/text"
+                raise ProfileError("no format is known for this media type (ASS_A12)", where, "103")
+            return form
+        templates = [one.get("root", "") for one in children(self._root, "templateId")]
+        found = formats_of(templates, self._settings.formats, self._settings.format_system)
+        if len(found) != 1:
+            problem = (
+                "no format is known for these templates" if not found else "these templates are of several formats"
+            )
+            raise ProfileError(f"{problem} (ASS_A11); the setting 'formats' tells it", f"{_HEAD}/templateId", "103")
+        return found[0]
 
-    def _of_structure(self, assigned: Element | None, number: str, place: str) -> str:
-        """A number that the structure gave: ``3``, its FINESS, ``/``, the number; whole ones stay."""
-        if number[:1] in "345" and "/" in number:
-            return number
-        structure = value(assigned, "representedOrganization", "id", name="extension")
-        if not structure.startswith("1"):
-            raise ProfileError("a local identifier needs the FINESS of its structure", f"{_HEAD}/{place}/id", "101")
-        return f"3{structure[1:]}/{number}"
-
-    def _specialty(self, element: Element, place: str) -> str:
-        code = self._code(element, place, "specialties")
-        return f"{composed.text(code.code)}^{composed.text(code.display)}^{code.system}"
-
-    # codes
+    # the act
 
     def _event(self) -> Element | None:
         """The act documented: the first with a performer, else the first."""
         events = [child(one, "serviceEvent") for one in children(self._root, "documentationOf")]
         return next((one for one in events if child(one, "performer") is not None), events[0] if events else None)
 
-    def _setting(self, event: Element | None) -> Element | None:
-        path = ("representedOrganization", "standardIndustryClassCode")
-        found = child(event, "performer", "assignedEntity", *path)
-        return found if found is not None else child(self._root, "legalAuthenticator", "assignedEntity", *path)
+    def _start(self, event: Element | None) -> str:
+        low = child(event, "effectiveTime", "low")
+        return self._time(low if low is not None else child(event, "effectiveTime"), f"{_EVENT}/effectiveTime/low")
 
-    def _default(self, element: Element | None, default: str | None, place: str, name: str) -> Code:
-        if element is not None and element.get("code"):
-            return self._code(element, place, name)
-        if default is None:
-            setting = "facility" if name == "facilities" else "practice_setting"
-            raise ProfileError(f"the document does not say it, and neither does the setting {setting!r}", place, "101")
-        return values(name).get(default, Code(default, default))
+    def _stop(self, event: Element | None) -> str:
+        high = child(event, "effectiveTime", "high")
+        return self._time(high, "") if high is not None and high.get("value") else ""
 
-    def _code(self, element: Element | None, place: str, name: str) -> Code:
-        """A code of a value set, with the set's system and the document's words."""
-        where = place if place.startswith("/") else f"{_HEAD}/{place}"
-        code = element.get("code", "") if element is not None else ""
-        if not code or element is None:
-            raise ProfileError("the code is missing", where, "101")
-        known = values(name).get(code)
-        if known is not None:
-            return Code(code, element.get("displayName") or known.display, known.system)
-        if self._settings.unknown_code == "refuse":
-            raise ProfileError(f"the code is not of the value set {_SETS[name]}", where, "103")
-        return Code(code, element.get("displayName", ""), element.get("codeSystem", CONFIDENTIALITY))
-
-    def _needed(self, found: str, place: str) -> str:
-        if not found:
-            raise ProfileError("it is missing", f"{_HEAD}/{place}", "101")
-        return found
-
-    def _time(self, written: str, place: str) -> str:
+    def _time(self, element: Element | None, where: str) -> str:
+        written = element.get("value", "") if element is not None else ""
+        if element is None or not written:
+            raise ProfileError("the time is missing", where, "101")
         found = composed.moment(written, self._zone)
         if not found:
-            raise ProfileError("the time is missing, or no time", f"{_HEAD}/{place}", "102" if written else "101")
+            raise ProfileError("not a time (YYYY[MM[DD[HH[MM[SS]]]]]+ZZZZ)", place(element), "102")
+        return found
+
+    def _needed(self, found: str, name: str) -> str:
+        if not found:
+            raise ProfileError("it is missing", f"{_HEAD}/{name}", "101")
         return found
 
 
-_FACILITY = f"{_HEAD}/componentOf/encompassingEncounter/location/healthCareFacility/code"
-_SETTING = (
-    f"{_HEAD}/documentationOf/serviceEvent/performer/assignedEntity/representedOrganization/standardIndustryClassCode"
-)
-_SETS = {
-    "specialties": "JDV_J01", "facilities": "JDV_J02", "practice_settings": "JDV_J04", "types": "JDV_J07",
-    "confidentiality": "JDV_J08",
-}  # fmt: skip
+def _numbers(elements: list[Element]) -> tuple[Number, ...]:
+    found = ((one.get("extension", "").strip(), one.get("root", "").strip()) for one in elements)
+    return tuple(one for one in found if all(one))
 
 
-def _is_ins(root: str) -> bool:
-    return bool(ins_kind(root, "production") or ins_kind(root, "test"))
-
-
-def _number(assigned: Element | None) -> Element | None:
-    """The national identifier of a person when there is one, else the first."""
-    found = [one for one in children(assigned, "id") if not one.get("nullFlavor")]
-    return next((one for one in found if one.get("root") == composed.PROFESSIONALS), found[0] if found else None)
-
-
-def _institution(organization: Element | None) -> str:
-    if organization is None:
-        return ""
-    for one in organization:
-        if local(one) == "id" and one.get("root") == composed.STRUCTURES and one.get("extension"):
-            return composed.institution(one.get("extension", ""), text(organization, "name"))
-    return ""
+def _traits(patient: Element | None) -> Traits:
+    name = child(patient, "name")
+    born = [one for one in children(name, "family") if one.get("qualifier") == "BR"] or children(name, "family")
+    first = [one for one in children(name, "given") if one.get("qualifier") == "BR"] or children(name, "given")
+    birth, sex = value(patient, "birthTime"), value(patient, "administrativeGenderCode", name="code")
+    return Traits(text(born[0]) if born else "", text(first[0]) if first else "", birth[:8], sex)

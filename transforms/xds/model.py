@@ -98,6 +98,10 @@ class Association:
     target: str
     slots: tuple[tuple[str, str], ...] = ()
 
+    def is_of(self, kind: str) -> bool:
+        """Whether it is of this kind, whatever the year and the namespace that its writer gave it."""
+        return self.kind.rpartition(":")[2] == kind.rpartition(":")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class Lot:
@@ -110,11 +114,13 @@ class Lot:
     @property
     def deletes(self) -> tuple[str, ...]:
         """Entries that this lot asks to delete."""
-        return tuple(
-            one.target for one in self.associations if one.kind == UPDATES and ("NewStatus", DELETED) in one.slots
-        )
+        return tuple(one.target for one in self.associations if one.is_of(UPDATES) and _deletes(one))
 
     @property
     def replaces(self) -> dict[str, str]:
         """Id of an entry -> entryUUID of the one that it replaces."""
-        return {one.source: one.target for one in self.associations if one.kind == REPLACES}
+        return {one.source: one.target for one in self.associations if one.is_of(REPLACES)}
+
+
+def _deletes(one: Association) -> bool:
+    return any(name == "NewStatus" and value.rpartition(":")[2] == "Deleted" for name, value in one.slots)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 
 from transforms.xds.model import Code
 
-IHE_FORMATS = "1.3.6.1.4.1.19376.1.2.3"
-CLASSES = "1.2.250.1.213.1.1.4.1"
-VISIBILITY = "1.2.250.1.213.1.1.4.13"
 CONFIDENTIALITY = "2.16.840.1.113883.5.25"
-_CLASS_LABELS = {"10": "Compte rendu"}
-_FORMAT_LABELS = {
-    "urn:ihe:lab:xd-lab:2008": "Compte rendu structuré d'examens de biologie médicale",
-    "urn:ihe:iti:xds-sd:pdf:2008": "Document à corps non structuré en Pdf/A-1",
+VISIBILITY = "1.2.250.1.213.1.1.4.13"
+FRENCH_FORMATS = "1.2.250.1.213.1.1.4.2.282"
+SETS = {
+    "specialties": "JDV_J01", "facilities": "JDV_J02", "content_types": "JDV_J03", "practice_settings": "JDV_J04",
+    "types": "JDV_J07", "confidentiality": "JDV_J08", "class_codes": "JDV_J57", "format_codes": "JDV_J60",
+}  # fmt: skip
+"""File of a value set -> its name."""
+_UNSTRUCTURED = {
+    "application/pdf": "urn:ihe:iti:xds-sd:pdf:2008",
+    "text/plain": "urn:ihe:iti:xds-sd:text:2008",
+    "image/jpeg": "urn:ihe:iti-fr:xds-sd:jpeg:2010",
+    "image/tiff": "urn:ihe:iti-fr:xds-sd:tiff:2010",
+    "text/rtf": "urn:ihe:iti-fr:xds-sd:rtf:2010",
+    "application/rtf": "urn:ihe:iti-fr:xds-sd:rtf:2010",
 }
+_LEVEL_1 = "1.3.6.1.4.1.19376.1.2.20"
 
 
 def _rows(name: str) -> list[list[str]]:
@@ -35,27 +45,29 @@ def _class_codes() -> dict[str, str]:
     return {code: found for _, code, found in _rows("classes")}
 
 
-def class_of(type_code: str, own: dict[str, str]) -> Code | None:
-    """Class of a document type (ASS_X04). own: of the site, first."""
+def class_of(type_code: str, own: Mapping[str, str]) -> Code | None:
+    """Class of a document type (ASS_X04), None when it has none. own: of the site, first."""
     found = own.get(type_code) or _class_codes().get(type_code)
-    return Code(found, _CLASS_LABELS.get(found, found), CLASSES) if found else None
+    return values("class_codes").get(found) if found else None
 
 
 @cache
-def _formats() -> dict[str, tuple[str, str]]:
-    return {template: (code, table) for template, code, table in _rows("formats")}
+def _formats() -> dict[str, str]:
+    return {template: code for template, code, _ in _rows("formats") if template != _LEVEL_1}
 
 
-def format_of(templates: list[str], own: dict[str, str], french_system: str) -> Code | None:
-    """Format of a document by its templates (ASS_A11), the most particular first as the document lists them last."""
-    for template in templates:
-        if template in own:
-            code = own[template]
-            system = IHE_FORMATS if code.startswith("urn:ihe:") else french_system
-            return Code(code, _FORMAT_LABELS.get(code, code), system)
-    for template in reversed(templates):
-        if template in _formats():
-            code, table = _formats()[template]
-            system = IHE_FORMATS if table.startswith("TRE_A11") else french_system
-            return Code(code, _FORMAT_LABELS.get(code, code), system)
-    return None
+def formats_of(templates: Sequence[str], own: Mapping[str, str], french_system: str) -> tuple[Code, ...]:
+    """Formats of a structured document by its templates (ASS_A11), each once. own: of the site, first."""
+    found = [own[one] for one in templates if one in own] or [_formats()[one] for one in templates if one in _formats()]
+    return tuple(_format(one, french_system) for one in dict.fromkeys(found))
+
+
+def unstructured_format(media_type: str) -> Code | None:
+    """Format of a document whose body is one file (level 1), None for what has none (ASS_A12)."""
+    code = _UNSTRUCTURED.get(media_type.partition(";")[0].strip().lower())
+    return _format(code, FRENCH_FORMATS) if code else None
+
+
+def _format(code: str, french_system: str) -> Code:
+    known = values("format_codes").get(code, Code(code, code, FRENCH_FORMATS))
+    return replace(known, system=french_system) if known.system == FRENCH_FORMATS else known
