@@ -38,6 +38,7 @@ DESTINATIONS = {
 LOOKUPS: dict[str, str] = {
     "pfi.register": "connectors.register:Register",
     "dmp": "connectors.dmp.lookup:DmpLookup",
+    "annuaire": "connectors.annuaire:AnnuaireLookup",
 }
 TRANSFORMS = {
     "set": "transforms.steps:Set",
