@@ -98,7 +98,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             "organization": {"reference": "Organization/o1"}, "telecom": [mailbox("durand@ch.mssante.fr")],
         },
         {
-            "resourceType": "Organization", "id": "o1", "active": True, 
+            "resourceType": "Organization", "id": "o1", "active": True,
             "telecom": [mailbox("labo@ch.mssante.fr", "ORG")],
             "identifier": [{"system": "https://finess.esante.gouv.fr", "value": FINESS}],
         },
