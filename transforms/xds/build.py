@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from channels.errors import ProfileError
 from transforms.submission import Submission
+from transforms.uris import encoded
 from transforms.xds import composed, entries
 from transforms.xds.model import (
     APPROVED,
@@ -110,7 +110,7 @@ def deletion(  # what a lot is made of
 
 def urn(unique_id: str) -> str:
     """A unique id as a reference, for receivers that have no registry: ``urn:oid:1.2.3``."""
-    return f"urn:oid:{quote(unique_id)}"
+    return f"urn:oid:{encoded(unique_id)}"
 
 
 def _content_type(visit_class: str, settings: XdsSettings) -> Code:
