@@ -3,7 +3,7 @@
 Source: IHE ITI TF-3 (4.1, 4.2: metadata and ebRIM); ANS CI-SIS, volet Partage de documents de santé; ASS_X04, ASS_A11.
 """
 
-from transforms.xds.build import deletion, lot, urn
+from transforms.xds.build import deletion, lot
 from transforms.xds.ebrim import submit_objects
 from transforms.xds.model import Association, Author, Code, DocumentEntry, Lot, SubmissionSet
 from transforms.xds.reader import read
@@ -25,5 +25,4 @@ __all__ = [
     "signature_entry",
     "signed",
     "submit_objects",
-    "urn",
 ]

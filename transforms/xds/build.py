@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 from channels.errors import ProfileError
 from transforms.submission import Submission
-from transforms.uris import encoded
 from transforms.xds import composed, entries
 from transforms.xds.model import (
     APPROVED,
@@ -106,11 +105,6 @@ def deletion(  # what a lot is made of
     request = _Request(submission, unique_id, source_id, at, settings or XdsSettings())
     slots = (("OriginalStatus", APPROVED), ("NewStatus", DELETED))
     return Lot(request.submission_set(), (), tuple(Association(UPDATES, SET_ID, one, slots) for one in entries))
-
-
-def urn(unique_id: str) -> str:
-    """A unique id as a reference, for receivers that have no registry: ``urn:oid:1.2.3``."""
-    return f"urn:oid:{encoded(unique_id)}"
 
 
 def _content_type(visit_class: str, settings: XdsSettings) -> Code:

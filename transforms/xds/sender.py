@@ -5,15 +5,20 @@ Source: ANS CI-SIS, volet "Transmission de documents CDA en HL7v2" 2.1 (mapping 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from channels.errors import ProfileError
-from transforms.submission import Sender
+from transforms.submission import Person, Sender
 from transforms.submission.participants import structure_id
 from transforms.xds import composed
 from transforms.xds.model import Author
 from transforms.xds.settings import XdsSettings
 from transforms.xds.values import values
+
+_NATIONAL = frozenset({"IDNPS", "RPPS", "ADELI"})
+_NUMBER = re.compile(r"0[0-9A-Z]{9}|8[0-9]{11}")
+"""PS_IdNat of ADELI and RPPS numbers."""
 
 
 def lot_author(sender: Sender, settings: XdsSettings, authors: Sequence[Author]) -> Author:
@@ -36,7 +41,7 @@ def _person(sender: Sender, structure: str) -> str:
     """A professional when the request names one with a number, else the device."""
     person = sender.person
     if person is not None and person.id:
-        if person.kind in ("", "IDNPS", "RPPS", "ADELI") and "/" not in person.id:
+        if _is_national(person):
             return composed.person(person.id, person.family, person.given)
         number = composed.in_structure(structure, person.id)
         if not number:
@@ -48,6 +53,13 @@ def _person(sender: Sender, structure: str) -> str:
     if not number:
         raise ProfileError("a device needs the national number of its structure", "PRT-8.10", "101")
     return composed.device(number, sender.device)
+
+
+def _is_national(person: Person) -> bool:
+    """Whether the number is a PS_IdNat that no structure gave."""
+    if person.kind or "/" in person.id:
+        return person.kind in _NATIONAL and "/" not in person.id
+    return person.authority in ("", composed.PROFESSIONALS) and _NUMBER.fullmatch(person.id) is not None
 
 
 def _specialty(person: str, settings: XdsSettings, authors: Sequence[Author]) -> str:
