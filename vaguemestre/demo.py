@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import os
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -19,15 +18,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from channels.control import NotRunning, ask
 from channels.errors import ConfigError
-from channels.journal import MasterKeys
 from channels.loader import LoadedSite, load_site
 from transforms import batch, er7
+from vaguemestre import starter
 from vaguemestre.simulators.systems import Receiver, Sender, Tally, pace
 from vaguemestre.simulators.traffic import Sent, Traffic
 
@@ -67,12 +65,7 @@ def make_site(folder: Path, ports: dict[str, int]) -> None:
 
     ports: port of the example -> the port to write; others get a free one.
     """
-    with resources.as_file(resources.files("vaguemestre").joinpath("example")) as example:
-        shutil.copytree(example, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    key = folder / "var" / "keys" / "master.key"
-    key.parent.mkdir(parents=True, mode=0o700)
-    key.touch(mode=0o600)
-    key.write_text(MasterKeys.new_line("demo"), encoding="ascii")
+    starter.write(folder, key="demo")
     chosen = dict(ports)
     for file in (folder / "site.yaml", *sorted((folder / "channels").glob("*.yaml"))):
         text = file.read_text(encoding="utf-8")

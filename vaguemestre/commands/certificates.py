@@ -8,7 +8,6 @@ from dataclasses import asdict
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from channels.loader import load_site
 from vaguemestre.certificates import WARN_AT, Report, inspect
@@ -34,17 +33,16 @@ def certificates(site: SITE, json_: JSON = False) -> None:
 
 
 def _show(reports: list[Report]) -> None:
-    table = Table()
-    for title in ("name", "use", "subject, OU", "issuer", "until", "days", "used by", "verdict"):
-        table.add_column(title, justify="right" if title == "days" else "left", overflow="fold")
+    console = Console(highlight=False)
     for one in reports:
-        days = "" if one.days is None else str(one.days)
-        style = "red" if one.days is None or one.days <= WARN_AT[2] else "yellow" if one.days <= WARN_AT[1] else ""
-        said = [f"[red]{escape(text)}[/]" for text in one.problems]
-        said += [f"[yellow]{escape(text)}[/]" for text in one.warnings]
-        table.add_row(
-            one.name, one.use, "\n".join(map(escape, filter(None, (one.subject, one.structure)))), escape(one.issuer),
-            one.until, f"[{style}]{days}[/]" if style and days else days, "\n".join(map(escape, one.services)),
-            "\n".join(said) or "[green]ok[/]",
-        )  # fmt: skip
-    Console().print(table)
+        soon = one.days is None or one.days <= WARN_AT[1]
+        console.print(f"[bold]{escape(one.name)}[/] ({one.use})", "" if one.problems else "[green]ok[/]")
+        if one.subject:
+            console.print(f"  {escape(one.subject)}, OU {escape(one.structure)}; {escape(one.issuer)}", soft_wrap=True)
+            console.print(f"  until {one.until}, {'[yellow]' if soon else ''}{one.days} days{'[/]' if soon else ''}")
+        for service in one.services:
+            console.print(f"  used by {escape(service)}", soft_wrap=True)
+        for text in one.problems:
+            console.print(f"  [red]{escape(text)}[/]", soft_wrap=True)
+        for text in one.warnings:
+            console.print(f"  [yellow]{escape(text)}[/]", soft_wrap=True)

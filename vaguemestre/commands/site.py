@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
@@ -16,33 +14,33 @@ from rich.table import Table
 
 from channels.casetests import CaseResult, accept_outputs, run_cases
 from channels.errors import ChannelFileError, ConfigError, ConfigErrors
-from channels.journal import MasterKeys
 from channels.journal.catalog import Catalog
 from channels.loader import LoadedSite, load_site, prepare
 from channels.plan import changes, restarts_between
 from channels.schema import channel_schema, site_schema
 from channels.supervisor import master_keys
+from vaguemestre import starter
 
 SITE = Annotated[Path, typer.Argument(help="Folder of the site.", exists=True, file_okay=False)]
 JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-KEY_FILE = Path("var/keys/master.key")
 
 
-def init(directory: Annotated[Path, typer.Argument(help="Folder to make; it must be empty or new.")]) -> None:
+def init(
+    directory: Annotated[Path, typer.Argument(help="Folder to make; it must be empty or new.")],
+    *,
+    pfi: Annotated[
+        bool, typer.Option("--pfi", help="With the DMP and MSSanté, and throw-away certificates to rehearse with.")
+    ] = False,
+) -> None:
     """Make the folder of a new site: four channels to start from, their tests, a code table, a key for the journal.
 
     Example: vaguemestre init mon-hopital
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ConfigError(f"{directory} is not empty: nothing was written")
-    with resources.as_file(resources.files("vaguemestre").joinpath("example")) as example:
-        shutil.copytree(example, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    (directory / "gitignore").rename(directory / ".gitignore")
+    starter.write(directory, pfi=pfi)
     _write_schemas(directory / "schemas")
-    key = directory / KEY_FILE
-    key.parent.mkdir(parents=True, mode=0o700)
-    key.touch(mode=0o600, exist_ok=False)
-    key.write_text(MasterKeys.new_line("k1"), encoding="ascii")
+    key = directory / starter.KEY_FILE
     typer.echo(f"""{directory}: site créé / site made.
 
 Clé du journal / key of the journal: {key}
