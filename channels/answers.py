@@ -1,7 +1,7 @@
 """Answers of one destination that go, as messages, into another channel of the site (``answers:``).
 
 An answer is handed over before the delivery is settled: a crash in between sends again, and the other channel's edge
-recognises the answer by its control id.
+recognises the answer by the delivery that it is about (``channels.links``).
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
-from channels.errors import MessageError
+from channels import registry
+from channels.errors import MessageError, ParseError
 from channels.journal.records import State
-from channels.lanes import Entry, Work
-from channels.links import Links
+from channels.links import Links, marked
 from channels.message import Message
 from channels.model import AnswersModel
 from channels.values import value
@@ -43,9 +44,21 @@ class Answers:
         """route: ``channel/destination``."""
         self._route, self._model, self._links = route, model, links
 
-    async def hand_over(self, entry: Entry, state: State, end: End, read: Callable[[int], Work]) -> None:
-        """Until the other channel's journal has it. read: a message of the journal by its number."""
-        message = self._message(entry, state, end, read)
+    async def hand_over(
+        self,
+        number: int,
+        state: State,
+        end: End,
+        received: Message | None,
+        sent: Message | None = None,
+        waits: Callable[[str], None] | None = None,
+    ) -> None:
+        """Until the other channel's journal has it; raises nothing.
+
+        number: of the message. received: what the channel got; None when it cannot be read. sent: what the destination
+        took or refused; None when nothing was made. waits: told why, each time that it is not taken.
+        """
+        message = self._message(number, state, end, received, sent)
         wait = _FIRST_WAIT
         while True:
             intake = self._links.intake(self._model.channel)
@@ -53,38 +66,41 @@ class Answers:
                 outcome = await intake.receive(message)
                 if outcome.error is None or not outcome.error.retry:
                     return  # on disk; refused by the other channel's steps, it is a dead letter there
-            log.warning("an answer waits", route=self._route, message=entry.id, channel=self._model.channel)
+            if wait == _FIRST_WAIT:
+                log.warning("an answer waits", route=self._route, message=number, channel=self._model.channel)
+            if waits is not None:
+                waits(f"an answer waits: the channel {self._model.channel} does not take it now")
             await asyncio.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _message(self, entry: Entry, state: State, end: End, read: Callable[[int], Work]) -> Message:
-        work, sent = entry.work, entry.outputs
-        if self._model.body == "message" and work is None:
-            work = _readable(entry.id, read)
+    def _message(self, number: int, state: State, end: End, received: Message | None, sent: Message | None) -> Message:
         attributes = {
             "answer_state": state,
             "answer_place": end.error.place if end.error else "",
             "answer_condition": end.error.condition if end.error else "",
             "answer_problem": end.problem,
             "answer_reference": end.reference,
-            "answer_to": sent[-1].control_id if sent else "",
+            "answer_to": sent.control_id if sent else "",
         }
-        control_id = f"{entry.id}.{self._route}"
         if self._model.body == "answer":
-            form = "hl7v2" if end.answer.startswith(b"MSH") else "raw"
-            body, charset = end.answer, "utf-8"
+            message = _read(end.answer)
         else:
-            attributes["answer"] = end.answer.decode("latin-1")
-            body, form, charset = (
-                (work.message.body, work.message.format, work.message.charset) if work else (b"", "raw", "utf-8")
-            )
-        return Message(
-            body, form, charset, "", control_id, self._route, time.time(), parents=(entry.id,), attributes=attributes
-        )
+            message = received or Message(b"", "raw")
+            attributes = {**message.attributes, **attributes, "answer": end.answer.decode("latin-1")}
+        control_id, now = f"{number}.{self._route}", time.time()
+        made = replace(
+            message, id=0, parents=(number,), control_id=control_id, sender=self._route, received=now,
+            attributes=attributes,
+        )  # fmt: skip
+        return marked(made, self._route, number, "answer")
 
 
-def _readable(number: int, read: Callable[[int], Work]) -> Work | None:
-    try:
-        return read(number)
-    except MessageError:
-        return None
+def _read(answer: bytes) -> Message:
+    """An answer as a message: HL7 v2 when it is, else raw."""
+    if answer.startswith(b"MSH"):
+        try:
+            read: Message = registry.load(registry.MESSAGE)(answer, 0.0)
+        except ParseError:
+            return Message(answer, "raw")
+        return read
+    return Message(answer, "raw")

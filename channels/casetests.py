@@ -90,7 +90,7 @@ def _run(
     """What each destination gets, and who refused; ``""`` is the channel itself."""
     outputs: dict[str, list[Message]] = {}
     refusals: dict[str, MessageError] = {}
-    lookups = {name: read_case((loaded.directory / file).read_bytes()) for name, file in case.lookups.items()}
+    lookups = {name: (loaded.directory / file).read_bytes() for name, file in case.lookups.items()}
     try:
         common = pipeline.common(read_case((loaded.directory / case.input).read_bytes()), lookups)
     except MessageError as error:

@@ -5,25 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from channels.answers import Answers, End
-from channels.asking import Lookups
-from channels.errors import MessageError, Refused, Undelivered, VaguemestreError, WorkerError
+from channels.asking import Outside
+from channels.channel_steps import ChannelSteps
+from channels.errors import MessageError, Refused, StoreError, Undelivered, VaguemestreError, WorkerError
 from channels.journal import Delivery, Journal
 from channels.journal.records import Attempt, State
 from channels.lanes import Entry, Lanes, Work
-from channels.links import Links
+from channels.links import CONNECTOR, Links, marked
 from channels.message import Message
-from channels.model import DestinationModel, Step
-from channels.pipeline import Pipeline
+from channels.model import DestinationModel
 from channels.ports import Destination, Receipt
 from channels.statistics import Statistics
-from channels.versions import Versions
-from channels.workers import Workers
 
 log = structlog.get_logger()
 
@@ -32,92 +29,6 @@ _TURNS = 32
 
 _SENT_SEPARATOR = b"\x1e"
 _TOO_LATE = "not delivered while the sender waited"
-
-
-class ChannelSteps:
-    """The filters and transforms of one channel: light ones run here, heavy ones in a worker process."""
-
-    def __init__(
-        self, pipeline: Pipeline, workers: Workers, channel: str, lookups: Lookups, versions: Path | None = None
-    ) -> None:
-        """channel: its name, by which a worker finds the same steps. versions: file that remembers them."""
-        self._pipeline, self._workers, self._channel, self._lookups = pipeline, workers, channel, lookups
-        self._versions = Versions(versions) if versions and pipeline.numbered else None
-
-    async def start(self) -> None:
-        """Start the lookups. Raises ConfigError or OSError."""
-        await self._lookups.start()
-
-    async def aclose(self) -> None:
-        """Close the lookups, and the file of versions."""
-        await self._lookups.aclose()
-        if self._versions is not None:
-            self._versions.close()
-
-    def wait(self, destinations: list[str]) -> bool:
-        """True when a step of the channel or of one of these destinations is a lookup or runs in a worker."""
-        return self._pipeline.waits() or any(self._pipeline.waits(name) for name in destinations)
-
-    def light(self, work: Work, destination: str) -> list[Message]:
-        """What a destination gets, when no step waits; empty when filtered out. Raises MessageError."""
-        if work.common is None:
-            work.common = self._pipeline.common(work.message)
-        return self._branch(destination, work.common)
-
-    def _branch(self, destination: str, messages: list[Message]) -> list[Message]:
-        if len(messages) == 1:
-            return self._pipeline.branch(destination, messages[0])
-        return [output for message in messages for output in self._pipeline.branch(destination, message)]
-
-    async def outputs(self, work: Work, destination: str) -> list[Message]:
-        """What a destination gets: the channel's steps, once for all destinations, then its own.
-
-        Raises:
-            MessageError: it cannot pass.
-            DeliveryError: a lookup was not answered, or was told no.
-            WorkerError: the worker died or was too slow.
-            StoreError: versions of documents cannot be written.
-        """
-        if work.common is None and self._pipeline.waits():
-            if work.running is None or _may_try_again(work.running):
-                work.running = asyncio.create_task(self._parts("", work.message))
-            work.common = await asyncio.shield(work.running)
-        if not self._pipeline.waits(destination):
-            return self.light(work, destination)
-        if work.common is None:
-            work.common = self._pipeline.common(work.message)
-        found = []
-        for message in work.common:
-            found += await self._parts(destination, message)
-        return found
-
-    async def _parts(self, destination: str, message: Message) -> list[Message]:
-        """Part after part; the messages of one part go through the next in their order."""
-        messages = [message]
-        for number, part in enumerate(self._pipeline.parts(destination)):
-            made: list[Message] = []
-            for one in messages:
-                if isinstance(part, Step):
-                    made += await self._lookups.ask(destination, number, one)
-                elif part.heavy:
-                    made += await self._work(destination, number, one)
-                else:
-                    made += self._pipeline.part(destination, number, one)
-            messages = made
-        return messages
-
-    async def _work(self, destination: str, part: int, message: Message) -> list[Message]:
-        if self._versions is None:
-            return await self._workers.run(self._channel, destination, message, part)
-        return await self._versions.run(message, lambda one: self._workers.run(self._channel, destination, one, part))
-
-
-def _may_try_again(running: asyncio.Task[list[Message]]) -> bool:
-    """The steps of the channel ended without a result, and not because of the message."""
-    if not running.done():
-        return False
-    error = None if running.cancelled() else running.exception()
-    return running.cancelled() or (error is not None and not isinstance(error, MessageError | Refused))
 
 
 class Route:
@@ -144,7 +55,9 @@ class Route:
         """Why the last try did not reach the destination; empty when it did."""
         self._journal, self._steps = journal, steps
         self._answers = Answers(self.name, model.answers, links) if model.answers and links is not None else None
+        self._outside = Outside(model.connector)
         self._tasks: list[asyncio.Task[None]] = []
+        self._ending: set[asyncio.Task[None]] = set()
         self._withdrawn: set[int] = set()
 
     async def start(self) -> None:
@@ -156,9 +69,10 @@ class Route:
     async def stop(self, within: float) -> None:
         """Hand nothing more out, let deliveries under way end for at most ``within`` seconds, close."""
         await self.lanes.drain(within)
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._ending]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         self.lanes.close()
         await self.destination.aclose()
 
@@ -166,7 +80,7 @@ class Route:
         """A message that the journal has just written for this destination."""
         queue = self.model.queue
         if queue.when_full == "dead_letter" and self.lanes.waiting >= queue.limit:
-            self._settle(number, "failed", 0, End(problem="the queue was full"))
+            self._over(number, work, "failed", End(problem="the queue was full"))
             return
         entry = self.lanes.add(number, lanes, work)
         if entry is not None:
@@ -180,9 +94,33 @@ class Route:
     def withdraw(self, number: int) -> None:
         """The sender was told no: do not deliver. One that is being sent right now is given up if it fails."""
         if self.lanes.skip(number):
-            self._settle(number, "expired", 0, End(problem=_TOO_LATE))
+            self._over(number, None, "expired", End(problem=_TOO_LATE))
         else:
             self._withdrawn.add(number)
+
+    def _over(self, number: int, work: Work | None, state: State, end: End) -> None:
+        """A delivery ended that was not under way; its end is handed on before it is noted."""
+        if self._answers is None:
+            self._settle(number, state, 0, end)
+            return
+        task = asyncio.create_task(self._hand_on_and_settle(self._answers, number, work, state, end))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _hand_on_and_settle(
+        self, answers: Answers, number: int, work: Work | None, state: State, end: End
+    ) -> None:
+        await answers.hand_over(number, state, end, self._original(number, work))
+        self._settle(number, state, 0, end)
+
+    def _original(self, number: int, work: Work | None) -> Message | None:
+        """The message that the channel received, for an answer that carries it; None when it cannot be read."""
+        if work is None and self.model.answers is not None and self.model.answers.body == "message":
+            try:
+                work = self._read(number)
+            except VaguemestreError as error:
+                log.error("message cannot be read", route=self.name, message=number, error=type(error).__name__)
+        return work.message if work else None
 
     def skip(self, number: int, why: str) -> bool:
         """Take a waiting delivery out of the queue, to the dead letters; False when it does not wait."""
@@ -200,7 +138,7 @@ class Route:
                 await self._deliver(entry)
             except VaguemestreError as error:  # a fault outside the message (key, table): it stays in the queue
                 log.error("delivery could not be tried", route=self.name, message=entry.id, error=type(error).__name__)
-                await self._again(entry, type(error).__name__)
+                await self._again(entry, None, type(error).__name__)
             del entry  # while this waits for the next one, the body of the last would stay in memory
             turns += 1
             if turns >= _TURNS:
@@ -208,31 +146,41 @@ class Route:
                 await asyncio.sleep(0)
 
     async def _deliver(self, entry: Entry) -> None:
+        work = entry.work
         try:
-            work = entry.work or self._read(entry.id)
+            work = work or self._read(entry.id)
             if entry.outputs is None:
                 entry.outputs = await self._steps.outputs(work, self.model.name)
             if not entry.outputs:
-                await self._end(entry, "filtered", End(), reached=False)
+                await self._end(entry, work, "filtered", End(), reached=False)
                 return
-            receipt = Receipt()
-            while entry.sent < len(entry.outputs):
-                receipt = await self.destination.send(entry.outputs[entry.sent])
-                entry.sent += 1
+            receipt = await self._send(entry, entry.outputs)
         except MessageError as error:
             log.warning(
                 "message cannot pass", route=self.name, message=entry.id, place=error.place, problem=error.problem
             )
-            await self._end(entry, "failed", End(error, error.problem), reached=False)
+            await self._end(entry, work, "failed", End(error, error.problem), reached=False)
         except Refused as error:
             log.warning("delivery refused", route=self.name, message=entry.id, problem=error.problem)
-            await self._end(entry, "refused", End(problem=error.problem, answer=error.answer), reached=True)
+            await self._end(entry, work, "refused", End(problem=error.problem, answer=error.answer), reached=True)
         except Undelivered as error:
-            await self._again(entry, error.problem)
-        except WorkerError as error:
-            await self._again(entry, str(error))
+            await self._again(entry, work, error.problem)
+        except (WorkerError, StoreError) as error:
+            await self._again(entry, work, str(error))
         else:
-            await self._end(entry, "delivered", self._delivered(work, entry.outputs, receipt), reached=True)
+            await self._end(entry, work, "delivered", self._delivered(work, entry.outputs, receipt), reached=True)
+
+    async def _send(self, entry: Entry, outputs: list[Message]) -> Receipt:
+        """Send what has not been taken yet. Raises DeliveryError or MessageError."""
+        receipt = Receipt()
+        while entry.sent < len(outputs):
+            message = outputs[entry.sent]
+            if self.model.connector == CONNECTOR:
+                message = marked(message, self.name, entry.id, str(entry.sent))
+            with self._outside:
+                receipt = await self.destination.send(message)
+            entry.sent += 1
+        return receipt
 
     def _read(self, number: int) -> Work:
         message = self._journal.load(number)
@@ -247,10 +195,10 @@ class Route:
         wanted = self.on_end is not None or self._answers is not None
         return End(reference=receipt.reference, sent=sent, answer=receipt.answer if wanted else b"")
 
-    async def _end(self, entry: Entry, state: State, end: End, *, reached: bool) -> None:
+    async def _end(self, entry: Entry, work: Work | None, state: State, end: End, *, reached: bool) -> None:
         """Hand the answer on, note how a delivery ended, and let its lanes go on."""
         if self._answers is not None and state != "filtered":
-            await self._answers.hand_over(entry, state, end, self._read)
+            await self._hand_on(self._answers, entry, work, state, end)
         self._settle(entry.id, state, entry.attempts + 1, end)
         if reached:
             self.problem = ""
@@ -260,6 +208,18 @@ class Route:
             if state not in ("delivered", "filtered"):
                 refusal = end.error or Refused(end.problem, end.answer)
             self.on_end(entry.id, refusal, end.answer)
+
+    async def _hand_on(self, answers: Answers, entry: Entry, work: Work | None, state: State, end: End) -> None:
+        outputs = entry.outputs or []
+        sent = outputs[min(entry.sent, len(outputs) - 1)] if outputs else None
+
+        before = self.problem
+
+        def waits(problem: str) -> None:
+            self.problem = problem
+
+        await answers.hand_over(entry.id, state, end, self._original(entry.id, work), sent, waits)
+        self.problem = before
 
     def _settle(self, number: int, state: State, attempts: int, end: End) -> None:
         now = time.time()
@@ -272,20 +232,20 @@ class Route:
             )
         )
 
-    async def _again(self, entry: Entry, problem: str) -> None:
+    async def _again(self, entry: Entry, work: Work | None, problem: str) -> None:
         """Not now: note the attempt and wait, or give up when ``give_up`` has passed or the sender was told no."""
         give_up = self.model.retry.give_up
         if entry.id in self._withdrawn:
-            await self._end(entry, "expired", End(problem=_TOO_LATE), reached=False)
+            await self._end(entry, work, "expired", End(problem=_TOO_LATE), reached=False)
         elif give_up is not None and time.monotonic() - entry.since > give_up:
-            await self._end(entry, "expired", End(problem=problem), reached=False)
+            await self._end(entry, work, "expired", End(problem=problem), reached=False)
         else:
             self.statistics.retries += 1
             self.problem = problem
             if entry.attempts == 0:
                 log.warning("delivery will be tried again", route=self.name, message=entry.id, problem=problem)
             self._journal.note(Attempt(entry.id, self.name, entry.attempts + 1, time.time(), problem))
-            self.lanes.again(entry)
+            self.lanes.again(entry, work)
 
     def state(self) -> dict[str, Any]:
         """For operators: the queue, when its oldest message was received (Unix seconds, None: empty), the counters."""

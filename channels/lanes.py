@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from channels.message import Message
 from channels.model import DestinationModel
 from channels.retry import delay, trial_delay
+
+if TYPE_CHECKING:
+    from channels.channel_steps import Run
 
 WINDOW = 10_000
 """Deliveries of one destination that memory knows; the others wait on disk until there is room."""
@@ -34,16 +37,18 @@ class PendingStore(Protocol):
 class Work:
     """One message under way, shared by the queues it is in.
 
-    common: what the channel's own steps made of it; None until they ran. running: the worker's job that makes it.
+    common: what the channel's own steps made of it; None until they ran. running: the task that makes it.
+    runs: by destination (``""``: the channel), steps that have begun and not ended yet.
     """
 
-    __slots__ = ("common", "message", "running")
+    __slots__ = ("common", "message", "running", "runs")
 
     def __init__(self, message: Message) -> None:
         """message: as the journal has it."""
         self.message = message
         self.common: list[Message] | None = None
         self.running: asyncio.Task[list[Message]] | None = None
+        self.runs: dict[str, list[Run]] | None = None
 
 
 class Entry:
@@ -203,9 +208,15 @@ class Lanes:
         if head.stage == WAITS and head.timer is None and all(self._lanes[lane][0] is head for lane in head.lanes):
             self._make_ready(head)
 
-    def again(self, entry: Entry) -> None:
-        """The destination did not take it now: keep its place and hand it out again after a delay."""
+    def again(self, entry: Entry, work: Work | None = None) -> None:
+        """The destination did not take it now: keep its place and hand it out again after a delay.
+
+        work: what was read from the journal for this try; kept, if there is room, when some of its steps have ended.
+        """
         self._one_less(entry)
+        if entry.work is None and work is not None and work.runs and self._memory < self.model.queue.memory:
+            entry.work, entry.size = work, len(work.message.body)
+            self._memory += entry.size
         entry.stage = WAITS
         entry.attempts += 1
         self.failures += 1

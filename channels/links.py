@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
+from channels.message import Message
 from channels.model import Channel
+from channels.numbering import forgotten
 from channels.ports import Intake
 
 CONNECTOR = "channel"
 """Name of the connector that hands over."""
+
+HANDED_OVER = "handed_over"
+"""Attribute of a message that came from another channel: which delivery of which message brought it, and its place.
+
+The edge of the channel that takes it knows a message by this alone: after a crash the same one is stopped, whatever its
+body says now, and a replay, or two messages with one control id, are not taken for it.
+"""
+
+
+def marked(message: Message, route: str, number: int, part: str) -> Message:
+    """A message that a delivery (``channel/destination`` and number) hands over; part: which of what it gives."""
+    attributes = forgotten(message.attributes) | {HANDED_OVER: f"{route} {number} {part}"}
+    return replace(message, attributes=attributes)
 
 
 def targets(channel: Channel) -> Iterator[tuple[tuple[str | int, ...], str]]:

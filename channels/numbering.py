@@ -10,7 +10,7 @@ first of its series.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -22,6 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 REMEMBERED = "versions"
 """Attribute of a message whose channel remembers versions."""
+
+_PREFIX = "version "
 
 
 @value
@@ -66,6 +68,11 @@ def remembered(message: Message) -> Message:
     return replace(message, attributes={**message.attributes, REMEMBERED: "yes"})
 
 
+def forgotten(attributes: Mapping[str, str]) -> dict[str, str]:
+    """The attributes without what was asked and told: another channel asks anew."""
+    return {name: text for name, text in attributes.items() if name != REMEMBERED and not name.startswith(_PREFIX)}
+
+
 def told(message: Message, need: VersionNeeded, issue: Issue) -> Message:
     """The message with the answer. Raises WorkerError when it had one: the transform does not read it."""
     name = _attribute(need.series, need.content)
@@ -76,4 +83,4 @@ def told(message: Message, need: VersionNeeded, issue: Issue) -> Message:
 
 
 def _attribute(series: str, content: str) -> str:
-    return f"version {series} {content}"
+    return f"{_PREFIX}{series} {content}"

@@ -1,7 +1,7 @@
 """Filters and transforms of a channel, compiled once: what of a message each destination gets. Pure: no I/O.
 
 The steps of a channel, or of a destination, are cut into parts: some steps in a row, or one lookup. Lookups are asked
-by ``channels.delivery``; here they are only named, and a message passes them by.
+by ``channels.channel_steps``; here they are only named, and a message passes them by.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from channels.site_code import Guard, SiteCode
 if TYPE_CHECKING:
     from channels.loader import LoadedSite
 
-_NO_LOOKUPS: Mapping[str, Message] = {}
+_NO_LOOKUPS: Mapping[str, bytes] = {}
 _Compiled = tuple[Transform, Guard, Mapping[str, Any]]
 
 
@@ -54,7 +54,7 @@ class Steps:
                 outputs: list[Message] = []
                 for one in messages:
                     made = transform(one, own)
-                    outputs += _checked(made) if isinstance(made, list) else _checked([made])
+                    outputs += checked(made) if isinstance(made, list) else checked([made])
             messages = outputs
         return messages
 
@@ -88,7 +88,8 @@ def _is_heavy(transform: Any) -> bool:
     return bool(getattr(transform, "in_worker", False))
 
 
-def _checked(messages: list[Message]) -> list[Message]:
+def checked(messages: list[Message]) -> list[Message]:
+    """What a step gave, when it is messages. Raises TypeError."""
     for one in messages:
         if not isinstance(one, Message):
             raise TypeError("a transform returns a Message or a list of them")
@@ -156,8 +157,8 @@ class _Stage:
     def passes(self, message: Message) -> bool:
         return self._matches is None or self._matches(message)
 
-    def run(self, message: Message, lookups: Mapping[str, Message]) -> list[Message]:
-        """All parts. lookups: name -> the message that comes out of it, when it does not pass by."""
+    def run(self, message: Message, lookups: Mapping[str, bytes]) -> list[Message]:
+        """All parts. lookups: name -> the body that comes out of it, when the message does not pass by."""
         if self._matches is not None and not self._matches(message):
             return []
         if self._steps is not None:
@@ -167,7 +168,7 @@ class _Stage:
             if isinstance(part, Steps):
                 messages = [made for one in messages for made in part.run(one)]
             elif part.name in lookups:
-                messages = [belongs_to(one, lookups[part.name]) for one in messages]
+                messages = [belongs_to(one, one.with_body(lookups[part.name])) for one in messages]
         return messages
 
     def part(self, number: int, message: Message) -> list[Message]:
@@ -193,6 +194,11 @@ class Pipeline:
         """True when a step writes documents that have versions (``channels.versions``)."""
         return self._common.numbered or any(one.numbered for one in self._branches.values())
 
+    @property
+    def asks(self) -> bool:
+        """True when a lookup is among the steps."""
+        return any(isinstance(part, Step) for name in ("", *self._branches) for part in self.parts(name))
+
     def waits(self, destination: str = "") -> bool:
         """True when a step of the channel itself, or of a destination, is a lookup or runs in a worker process."""
         return self._stage(destination).waits
@@ -205,14 +211,14 @@ class Pipeline:
         """What one part of steps gives; the first one filters too. A lookup lets everything pass."""
         return self._stage(destination).part(number, message)
 
-    def common(self, message: Message, lookups: Mapping[str, Message] = _NO_LOOKUPS) -> list[Message]:
+    def common(self, message: Message, lookups: Mapping[str, bytes] = _NO_LOOKUPS) -> list[Message]:
         """What the channel's own filter and steps give; ``[]`` when it is filtered out.
 
-        lookups: name -> the message that comes out of that lookup; the others let the message pass by.
+        lookups: name -> the body that comes out of that lookup; the others let the message pass by.
         """
         return self._common.run(message, lookups)
 
-    def branch(self, destination: str, message: Message, lookups: Mapping[str, Message] = _NO_LOOKUPS) -> list[Message]:
+    def branch(self, destination: str, message: Message, lookups: Mapping[str, bytes] = _NO_LOOKUPS) -> list[Message]:
         """What one destination gets of a message that ``common`` gave; ``[]`` when it is filtered out."""
         return self._branches[destination].run(message, lookups)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from zoneinfo import ZoneInfo
 
 from channels.errors import Finding, MessageError, VaguemestreError
 from channels.fields import Settings
@@ -99,6 +100,11 @@ class Surroundings:
     links: Links | None = None
     """The channels that take what others hand over."""
 
+    @property
+    def zone(self) -> ZoneInfo:
+        """Local time of the establishment."""
+        return self.site.timezone
+
     def path(self, relative: Path) -> Path:
         """A path of a setting, taken from the site's folder when it is relative."""
         return relative if relative.is_absolute() else self.directory / relative
@@ -173,8 +179,10 @@ class Destination(Protocol):
 class Lookup(Protocol):
     """A step that asks somebody (a service, a store): it runs in the engine's process, on its event loop.
 
-    It may be asked again about the same message after a failure. Its errors are those of a destination: ``Undelivered``
-    (try again), ``Refused`` (never), and ``MessageError`` (this message cannot pass).
+    One is made for each place in a channel file where it stands. Messages of one patient come in their order, those of
+    several patients at once. It may be asked again about the same message after a failure, and cancelled at any await.
+    Its errors are those of a destination: ``Undelivered`` (try again), ``Refused`` (never), and ``MessageError`` (this
+    message cannot pass). With ``ack: transformed`` the message has no number yet (``id`` is 0).
     """
 
     settings: type[Settings]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from channels.asking import Lookups
-from channels.delivery import ChannelSteps, Route
+from channels.channel_steps import ChannelSteps
+from channels.delivery import Route
 from channels.edge import Edge, Seen
 from channels.errors import (
     ConfigError,
@@ -21,11 +22,9 @@ from channels.errors import (
     StoreError,
     Undelivered,
     VaguemestreError,
-    WorkerError,
 )
 from channels.journal import Journal, Record
-from channels.lanes import Work
-from channels.links import Links
+from channels.links import CONNECTOR, HANDED_OVER, Links
 from channels.loader import LoadedSite
 from channels.message import Message
 from channels.model import Channel
@@ -34,56 +33,10 @@ from channels.pipeline import Pipeline
 from channels.ports import Destination, Outcome, Source, Surroundings
 from channels.registry import find, load, names
 from channels.statistics import Statistics
+from channels.taking import Answer, Index, Taking
 from channels.workers import Workers
 
 REUSED_ID = Finding("MSH-10", "205", "the control id was used before with another content")
-
-Answer = Callable[[Outcome], None]
-
-
-class Taking:
-    """One message between its source and the queues.
-
-    error: why it is refused; it is kept all the same. failure: why it cannot be taken now; it is not kept.
-    only: destinations of a replay; None for all. outputs: with ``ack: transformed``, what each destination gets.
-    """
-
-    __slots__ = (
-        "_answer",
-        "error",
-        "failure",
-        "findings",
-        "identity",
-        "message",
-        "only",
-        "outputs",
-        "ready",
-        "seen",
-        "work",
-    )
-
-    def __init__(self, message: Message, answer: Answer, identity: int, digest: int) -> None:
-        """identity, digest: hashes by which a resend is recognised, 0 when it is not."""
-        self.message, self._answer, self.identity = message, answer, identity
-        self.seen = Seen(digest)
-        self.work = Work(message)
-        self.error: MessageError | None = None
-        self.failure: VaguemestreError | None = None
-        self.findings: tuple[Finding, ...] = ()
-        self.only: tuple[str, ...] | None = None
-        self.outputs: dict[str, list[Message]] = {}
-        self.ready = False
-
-    def answer(self, outcome: Outcome) -> None:
-        """Answer the source, and the resends that came meanwhile."""
-        seen = self.seen
-        seen.outcome = outcome
-        with contextlib.suppress(ConnectionError):
-            self._answer(outcome)
-        if seen.waiters is not None:
-            waiters, seen.waiters = seen.waiters, None
-            for waiter in waiters:
-                waiter(outcome)
 
 
 class ChannelRuntime:
@@ -109,8 +62,10 @@ class ChannelRuntime:
         self._channel_lane = (self._hasher.hash(f"channel {self.name}"),)
         self._route_names = tuple(f"{self.name}/{model.name}" for model in channel.destinations)
         self._waits = self._steps.wait([model.name for model in channel.destinations])
+        self._is_handed_over = channel.source.connector == CONNECTOR
         self._arrivals: deque[Taking] = deque()
         self._running: set[asyncio.Task[None]] = set()
+        self._asking: dict[int, asyncio.Task[None]] = {}
         self._unanswered: dict[int, tuple[Taking, asyncio.TimerHandle]] = {}
 
     # life
@@ -211,7 +166,12 @@ class ChannelRuntime:
         self._write(take)
 
     def _taking(self, message: Message, answer: Answer) -> Taking:
-        if not message.control_id or not self.edge.remember:
+        if not self.edge.remember:
+            return Taking(message, answer, 0, 0)
+        if self._is_handed_over and (handed := message.attributes.get(HANDED_OVER)):
+            identity = self._hasher.hash(f"{self.name}\0{handed}")
+            return Taking(message, answer, identity, identity)  # known by this alone, whatever its body
+        if not message.control_id:
             return Taking(message, answer, 0, 0)
         identity = self._hasher.hash(f"{self.name}\0{message.sender}\0{message.control_id}")
         return Taking(message, answer, identity, self._hasher.digest(message.body))
@@ -231,14 +191,14 @@ class ChannelRuntime:
         if take.error is not None:
             self.statistics.refused += 1
             refusal, routes = (take.error.place, take.error.condition, take.error.problem), ()
-        lanes, facets = self._index(take.message)
+        lanes, facets = take.index or self._index(take.message)
         record = Record(
             take.message, self.name, routes, lanes, facets, lambda one, error: self._stored(take, one, error)
         )
         record.identity, record.digest, record.refusal = take.identity, take.seen.digest, refusal
         self._journal.append(record)
 
-    def _index(self, message: Message) -> tuple[tuple[int, ...], list[int]]:
+    def _index(self, message: Message) -> Index:
         """Hashes of the lanes and of the searchable identifiers of a message."""
         reader = self._formats.get(message.format)
         if reader is None:
@@ -259,9 +219,11 @@ class ChannelRuntime:
         """Run every filter and transform before the journal; messages are written in the order in which they came."""
         self._arrivals.append(take)
         if self._waits:
-            task = asyncio.create_task(self._run_all(take))
+            task = asyncio.create_task(self._run_all(take, self._before(take)))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
+            for lane in take.index[0] if take.index else ():
+                self._asking[lane] = task
             return
         try:
             take.outputs = {name: self._steps.light(take.work, name) for name in self.routes}
@@ -269,7 +231,16 @@ class ChannelRuntime:
             take.error = error
         self._ready(take)
 
-    async def _run_all(self, take: Taking) -> None:
+    def _before(self, take: Taking) -> set[asyncio.Task[None]]:
+        """Messages of the same lanes whose steps still run, when a service is asked: it is asked in their order."""
+        if not self._steps.asks:
+            return set()
+        take.index = self._index(take.message)
+        return {self._asking[lane] for lane in take.index[0] if lane in self._asking}
+
+    async def _run_all(self, take: Taking, before: set[asyncio.Task[None]]) -> None:
+        if before:
+            await asyncio.wait(before)
         try:
             for name in self.routes:
                 take.outputs[name] = await self._steps.outputs(take.work, name)
@@ -277,8 +248,12 @@ class ChannelRuntime:
             take.error = error
         except Refused as error:
             take.error = MessageError(error.problem)
-        except (Undelivered, WorkerError, StoreError) as error:
-            take.failure = error
+        except VaguemestreError as error:
+            take.failure = error if error.retry else Undelivered(type(error).__name__)
+        task = asyncio.current_task()
+        for lane in take.index[0] if take.index else ():
+            if self._asking.get(lane) is task:
+                del self._asking[lane]
         self._ready(take)
 
     def _ready(self, take: Taking) -> None:
@@ -311,7 +286,10 @@ class ChannelRuntime:
             take.answer(Outcome(message.id, None, b"", False, take.findings, message.received))
         for name, route in self.routes.items():
             if take.only is None or name in take.only:
-                route.add(message.id, record.lanes, take.work, take.outputs.get(name))
+                outputs = take.outputs.get(name)
+                if outputs:  # made before the message had its number
+                    outputs = [one if one is message else replace(one, id=message.id) for one in outputs]
+                route.add(message.id, record.lanes, take.work, outputs)
 
     # Acknowledged after the delivery.
 

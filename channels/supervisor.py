@@ -87,11 +87,14 @@ class Supervisor:
         """Start channels of the loaded site with what the journal holds for them.
 
         tolerant: one that cannot start (a port in use) is said to be broken, and the others run.
+        Those that take what others hand over start first.
         """
         waiting, held = self.journal.waiting(), set(self.journal.catalog.holds())
+        order = waves({name: self.loaded.channels[name] for name in names})
         made = [
             ChannelRuntime(self.loaded.channels[name], self.loaded, self.journal, self.workers, self.links)
-            for name in names
+            for wave in reversed(order)
+            for name in wave
         ]
         remembered = self.journal.recent(max((one.edge.remember for one in made), default=0))
         for runtime in made:

@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 import apsw
 
-from channels.errors import MessageError, StoreError, VersionNeeded, WorkerError
+from channels.errors import StoreError, VersionNeeded
 from channels.journal.sqlite import connect, one, row
 from channels.message import Message
 from channels.numbering import Issue, remembered, told
@@ -39,35 +39,32 @@ class Versions:
         self._db: apsw.Connection | None = None
         self._thread = ThreadPoolExecutor(1, "versions")
 
-    async def run(self, message: Message, steps: Callable[[Message], Awaitable[list[Message]]]) -> list[Message]:
-        """Run steps that may need versions.
-
-        Raises:
-            MessageError: it cannot pass; versions that were reserved for it are free again.
-            StoreError, WorkerError: the file cannot be written, or a version went away meanwhile: try again.
-        """
-        needs: list[VersionNeeded] = []
-        try:
-            made = await self._answered(remembered(message), steps, needs)
-        except MessageError:
-            for need in reversed(needs):
-                await self._ask(_give_back, need)
-            raise
-        for need in needs:
-            if not await self._ask(_issue, need):
-                raise WorkerError("the version of a document was given back meanwhile")
-        return made
-
-    async def _answered(
+    async def run(
         self, message: Message, steps: Callable[[Message], Awaitable[list[Message]]], needs: list[VersionNeeded]
     ) -> list[Message]:
-        """What the steps make, once they have every version that they ask for; needs: those, as they are asked for."""
+        """Run steps that may need versions; those that are asked for are added to ``needs``.
+
+        Raises:
+            MessageError: it cannot pass; ``give_back`` then frees what was reserved for it.
+            StoreError, WorkerError: the file cannot be written, or a transform does not listen: try again.
+        """
+        message = remembered(message)
         while True:
             try:
                 return await steps(message)
             except VersionNeeded as asked:
-                needs.append(asked)
                 message = told(message, asked, await self.reserve(asked))
+                if asked.content not in [one.content for one in needs if one.series == asked.series]:
+                    needs.append(asked)
+
+    async def issue(self, needs: list[VersionNeeded]) -> bool:
+        """Note that documents of these versions may leave. False when one was given back meanwhile."""
+        return all([await self._ask(_issue, need) for need in needs])
+
+    async def give_back(self, needs: list[VersionNeeded]) -> None:
+        """Free what was reserved for a message that cannot pass; what was issued stays. Raises StoreError."""
+        for need in reversed(needs):
+            await self._ask(_give_back, need)
 
     async def reserve(self, need: VersionNeeded) -> Issue:
         """The version of a content, a new one when it has none. Raises StoreError."""

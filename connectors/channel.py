@@ -1,8 +1,8 @@
 """Channels of one engine that hand messages to one another, durable on both sides.
 
 The message keeps its body, its header and its sender; the one that arrives names the one it came from. A delivery
-counts when the other channel's journal has the message; after a crash between the two it comes again, and the other
-channel's edge recognises it by its control id.
+counts when the other channel's journal has the message. After a crash between the two it comes again, and the other
+channel's edge knows it by the delivery that brings it (``channels.links``).
 """
 
 from __future__ import annotations
@@ -72,14 +72,13 @@ class ChannelDestination:
         intake = links.intake(self._to) if links is not None else None
         if intake is None:
             raise Undelivered(f"the channel {self._to} does not run")
-        control_id = message.control_id or f"{message.id}.{self._surroundings.name}"
-        came = replace(message, id=0, parents=(message.id,), received=time.time(), control_id=control_id)
-        outcome = await intake.receive(came)
+        outcome = await intake.receive(replace(message, id=0, parents=(message.id,), received=time.time()))
         if outcome.error is None:
-            return Receipt(str(outcome.id))
+            return Receipt(str(outcome.id), outcome.answer)
         if outcome.error.retry:
             raise Undelivered(f"the channel {self._to} cannot take it now")
-        raise Refused(f"refused by the channel {self._to}")
+        answer = getattr(outcome.error, "answer", outcome.answer)
+        raise Refused(f"refused by the channel {self._to}: {outcome.error}", answer)
 
     async def aclose(self) -> None:
         """See ``channels.ports.Destination.aclose``."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,21 @@ def parts(issue: Issue | None) -> Said:
     return issue.number, issue.document, issue.replaces, issue.before
 
 
+async def passed(
+    versions: Versions, message: Message, steps: Callable[[Message], Awaitable[list[Message]]]
+) -> list[Message]:
+    """Run steps as a channel does: what they make may leave, or nothing of it may."""
+    needs: list[VersionNeeded] = []
+    try:
+        made = await versions.run(message, steps, needs)
+    except MappingError:
+        await versions.give_back(needs)
+        raise
+    if not await versions.issue(needs):
+        raise WorkerError("given back meanwhile")
+    return made
+
+
 async def issued(versions: Versions, content: str, document: str = A, note: str = "") -> Said:
     """Pass a message whose one step asks for the version of this content."""
     found: list[Said] = []
@@ -51,7 +66,7 @@ async def issued(versions: Versions, content: str, document: str = A, note: str 
         found.append(parts(issue_of(message, "report", content, document, note)))
         return [message]
 
-    await versions.run(Message(b""), steps)
+    await passed(versions, Message(b""), steps)
     return found[0]
 
 
@@ -86,7 +101,7 @@ async def test_a_message_that_cannot_pass_gives_its_number_back(versions: Versio
         raise MappingError("no", "OBX-6")
 
     with pytest.raises(MappingError):
-        await versions.run(Message(b""), steps)
+        await passed(versions, Message(b""), steps)
     assert await issued(versions, "good", B) == (1, B, "", "")
 
 
@@ -98,7 +113,7 @@ async def test_a_version_that_was_issued_is_never_given_back(versions: Versions)
         raise MappingError("another destination refuses it", "")
 
     with pytest.raises(MappingError):
-        await versions.run(Message(b""), steps)
+        await passed(versions, Message(b""), steps)
     assert (await issued(versions, "two", B))[2] == A
 
 
@@ -116,11 +131,11 @@ async def test_a_version_given_back_by_another_destination_meanwhile_is_tried_ag
     async def steps(message: Message) -> list[Message]:
         issue_of(message, "report", "one", A, "")
         with pytest.raises(MappingError):
-            await versions.run(Message(b""), fails)
+            await passed(versions, Message(b""), fails)
         return [message]
 
     with pytest.raises(WorkerError):
-        await versions.run(Message(b""), steps)
+        await passed(versions, Message(b""), steps)
     assert (await issued(versions, "one", A))[0] == 1
 
 
@@ -129,7 +144,7 @@ async def test_a_transform_that_does_not_listen_is_stopped(versions: Versions) -
         raise need("one")
 
     with pytest.raises(WorkerError, match="twice"):
-        await versions.run(Message(b""), steps)
+        await passed(versions, Message(b""), steps)
 
 
 async def test_a_file_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
