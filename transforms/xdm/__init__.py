@@ -3,7 +3,8 @@
 Source: IHE ITI TF-2, 3.32 (Distribute Document Set on Media); Référentiel socle MSSanté #2.
 """
 
-from transforms.xdm.reading import Archive, Limits, Received, read
+from transforms.xdm.files import Limits
+from transforms.xdm.reading import Archive, Received, read
 from transforms.xdm.writing import SenderInfo, write
 
 __all__ = ["Archive", "Limits", "Received", "SenderInfo", "read", "write"]

@@ -1,48 +1,35 @@
-"""A foreign archive opened: hostile until shown otherwise. Nothing is written to disk.
+"""A foreign archive read: its lots and its documents. Hostile until shown otherwise; see ``transforms.xdm.files``.
 
 What breaks the shape or the limits is refused with its place; what is only unusual is a finding.
 
-Source: IHE ITI TF-2, 3.32.4.1; the limits are ours.
+Source: IHE ITI TF-2, 3.32.4.1.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import re
-import stat
-import zipfile
-import zlib
+import posixpath
 from dataclasses import dataclass, field
 
 from lxml import etree
 
-from channels.errors import Finding, MessageError, ParseError
+from channels.errors import Finding, MessageError, ParseError, ProfileError
 from transforms import xds
+from transforms.cda.reader_xml import Source
+from transforms.xdm.files import ARCHIVE, File, Limits, inflated
 
-_METADATA = re.compile(r"(?:.*/)?IHE_XDM/(?P<folder>[^/]+)/METADATA\.XML", re.IGNORECASE)
-_CDA_ROOT = "{urn:hl7-org:v3}ClinicalDocument"
-_PIECE = 65_536
-_ENCRYPTED = 0x1
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What an archive may have. sizes: bytes once inflated. ratio: inflated over compressed, of one file."""
-
-    entries: int = 200
-    file_size: int = 50_000_000
-    total_size: int = 50_000_000
-    ratio: int = 100
+_METADATA = "METADATA.XML"
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One document of an archive. entry: its metadata, None when it has none. name: of its file."""
+    """One document of an archive. name: of its file. entry: its metadata, None when it has none. lot: of which lot."""
 
     content: bytes
     name: str
     entry: xds.DocumentEntry | None = None
+    lot: xds.Lot | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,151 +52,128 @@ class Archive:
 
 
 def read(data: bytes, *, strict: bool = False, limits: Limits | None = None) -> Archive:
-    """Open an archive. strict: hash and size that differ from the metadata refuse it; else they are findings.
+    """Open an archive. strict: what else would be a finding refuses it.
+
+    Findings: hash or size that differ from the metadata, no metadata (then every CDA is taken), a document that the
+    metadata do not name, a file that only its hash tells, metadata outside ``IHE_XDM/``.
 
     Raises:
         ParseError: not a ZIP, damaged, encrypted, names or sizes that an honest archive does not have, or metadata that
-            cannot be read; the place is the name of the file in the archive.
-        MessageError: no document in it, or (strict) one that is not what the metadata say.
+            cannot be read (``IHE_XDM/SUBSET01/METADATA.XML:12``).
+        ProfileError: no document and no deletion in it, a document that the metadata name and that is not there or is
+            outside, several patients, or (strict) a finding.
     """
-    files = _Zip(data, limits or Limits()).files()
-    findings: list[Finding] = []
-    lots, documents = [], []
-    named: set[str] = set()
-    for name, content in files.items():
-        found = _METADATA.fullmatch(name)
-        if found is None:
-            continue
-        lot = xds.read(_parsed(content, name))
-        lots.append(lot)
-        folder = name[: -len("METADATA.XML")]
-        for entry in lot.entries:
-            where = _file(files, folder, entry)
-            if where is None:
-                raise MessageError("a document that the metadata name is not in the archive", _shown(name), "101")
-            named.add(where)
-            findings += _checked(entry, files[where], where, strict=strict)
-            documents.append(Received(files[where], where, entry))
-    if not lots:
-        findings.append(Finding("IHE_XDM", "101", "the archive has no metadata"))
-        documents = [Received(content, name) for name, content in files.items() if _is_cda(content, name)]
-    deletes = any(lot.deletes for lot in lots)
-    if not documents and not deletes:
-        raise MessageError("the archive holds no document", "IHE_XDM", "101")
-    return Archive(tuple(documents), tuple(lots), tuple(findings))
+    return _Reading(inflated(data, limits or Limits()), strict=strict).archive()
 
 
-def _file(files: dict[str, bytes], folder: str, entry: xds.DocumentEntry) -> str | None:
-    """The file of an entry, whatever the case of its name; the only other XML of the folder when it names none."""
-    wanted = (folder + entry.uri.replace("\\", "/").lstrip("./")).upper()
-    for name in files:
-        if entry.uri and name.upper() == wanted:
-            return name
-    if entry.uri:
-        return None
-    others = [
-        one for one in files if one.startswith(folder) and not _METADATA.fullmatch(one) and one.upper().endswith(".XML")
-    ]
-    return others[0] if len(others) == 1 else None
+class _Reading:
+    """One archive."""
+
+    def __init__(self, files: list[File], *, strict: bool) -> None:
+        self._files, self._strict = files, strict
+        self._findings: list[Finding] = []
+        self._taken: set[str] = set()
+
+    def archive(self) -> Archive:
+        lots, documents = [], []
+        for file in self._files:
+            if file.base != _METADATA:
+                continue
+            lot = xds.read(_parsed(file))
+            if not lot.entries and not lot.deletes:
+                self._note(file.place, "101", "the metadata name no document")
+                continue
+            if not file.folder.rstrip("/").rpartition("/")[0].endswith("IHE_XDM"):
+                self._note(file.place, "207", "the metadata are not in a folder of IHE_XDM")
+            lots.append(lot)
+            documents += [self._document(lot, entry, file) for entry in lot.entries]
+        if not lots:
+            self._note(ARCHIVE, "101", "the archive has no metadata")
+        documents += self._others(bool(lots))
+        if not documents and not any(lot.deletes for lot in lots):
+            raise ProfileError("the archive holds no document", ARCHIVE)
+        patients = {_number(one.submission_set.patient_id) for one in lots}
+        patients |= {_number(one.entry.patient_id) for one in documents if one.entry is not None}
+        if len(patients - {""}) > 1:
+            raise ProfileError("an archive is about one patient, this one about several", ARCHIVE)
+        return Archive(tuple(documents), tuple(lots), tuple(self._findings))
+
+    def _note(self, place: str, code: str, problem: str) -> None:
+        if self._strict:
+            raise ProfileError(problem, place, code)
+        self._findings.append(Finding(place, code, problem))
+
+    def _document(self, lot: xds.Lot, entry: xds.DocumentEntry, metadata: File) -> Received:
+        file = self._named(entry, metadata) or self._guessed(entry, metadata)
+        if file is None:
+            raise ProfileError("a document that the metadata name is not in the archive", metadata.place)
+        if file.name in self._taken:
+            self._note(file.place, "205", "two entries of the metadata have the same file")
+        self._taken.add(file.name)
+        digest = hashlib.sha1(file.content, usedforsecurity=False).hexdigest()
+        if entry.hash and entry.hash.lower() != digest:
+            self._note(file.place, "102", "the hash of the document is not that of its metadata")
+        if entry.size and (not entry.size.isdecimal() or int(entry.size[:20]) != len(file.content)):
+            self._note(file.place, "102", "the size of the document is not that of its metadata")
+        return Received(file.content, file.name, entry, lot, file.place)
+
+    def _named(self, entry: xds.DocumentEntry, metadata: File) -> File | None:
+        """By URI, whatever the case of its name."""
+        uri = entry.uri.replace("\\", "/")
+        if not uri:
+            return None
+        if uri.startswith("/") or ".." in uri.split("/"):
+            raise ProfileError("the metadata name a file outside their folder", metadata.place)
+        wanted = posixpath.normpath(metadata.folder + uri.upper())
+        return next((one for one in self._files if one.name.upper() == wanted and one.base != _METADATA), None)
+
+    def _guessed(self, entry: xds.DocumentEntry, metadata: File) -> File | None:
+        """By hash, else the only document beside metadata of one entry without URI."""
+        beside = [one for one in self._files if one.folder == metadata.folder and one.base != _METADATA]
+        for one in beside:
+            if entry.hash and hashlib.sha1(one.content, usedforsecurity=False).hexdigest() == entry.hash:
+                self._note(one.place, "207", "only its hash tells that it is the document of the metadata")
+                return one
+        alone = [one for one in beside if one.base.endswith(".XML")]
+        if entry.uri or len(alone) != 1 or alone[0].name in self._taken:
+            return None
+        self._note(alone[0].place, "207", "the metadata do not name the file of the document")
+        return alone[0]
+
+    def _others(self, with_metadata: bool) -> list[Received]:  # noqa: FBT001  # private
+        """CDA that no metadata name: documents when there are no metadata at all, else findings."""
+        others = [one for one in self._files if one.name not in self._taken and _is_cda(one)]
+        if not with_metadata:
+            return [Received(one.content, one.name, place=one.place) for one in others]
+        for one in others:
+            self._note(one.place, "207", "a document that the metadata do not name is left out")
+        return []
 
 
-def _checked(entry: xds.DocumentEntry, content: bytes, name: str, *, strict: bool) -> list[Finding]:
-    """Hash and size against the metadata."""
-    digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
-    faults = []
-    if entry.hash and entry.hash.lower() != digest:
-        faults.append("the hash of the document is not that of its metadata")
-    if entry.size and entry.size != str(len(content)):
-        faults.append("the size of the document is not that of its metadata")
-    if faults and strict:
-        raise MessageError(faults[0], _shown(name), "102")
-    return [Finding(_shown(name), "102", one) for one in faults]
+def _number(patient: str) -> str:
+    """The number of a CX."""
+    return patient.partition("^")[0].strip()
 
 
-def _parsed(content: bytes, name: str) -> etree._Element:
+def _parsed(file: File) -> etree._Element:
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     try:
-        root = etree.fromstring(content, parser)
+        root = etree.fromstring(file.content, parser)
     except etree.XMLSyntaxError as error:
-        raise ParseError("the metadata are not well-formed XML", f"{_shown(name)}:{error.position[0]}") from None
+        line = error.position[0]
+        raise ParseError("the metadata are not well-formed XML", f"{file.place}:{line}") from None
+    except (ValueError, LookupError):
+        raise ParseError("the metadata are not well-formed XML", file.place) from None
     if root.getroottree().docinfo.doctype:
-        raise ParseError("metadata have no document type (DOCTYPE)", _shown(name))
+        raise ParseError("metadata have no document type (DOCTYPE)", f"{file.place}:1")
     return root
 
 
-def _is_cda(content: bytes, name: str) -> bool:
-    if not name.upper().endswith(".XML") or b"ClinicalDocument" not in content:
+def _is_cda(file: File) -> bool:
+    if not file.base.endswith((".XML", ".XSL")) or b"ClinicalDocument" not in file.content:
         return False
     try:
-        root = _parsed(content, name)
-    except ParseError:
+        Source(file.content)
+    except MessageError:
         return False
-    return root.tag == _CDA_ROOT
-
-
-def _shown(name: str) -> str:
-    """A name of the archive as a place: what may tell of a person is left out."""
-    match = _METADATA.fullmatch(name)
-    if match:
-        return "IHE_XDM/METADATA.XML"
-    base = name.rpartition("/")[2].upper()
-    return base if re.fullmatch(r"DOC\d{1,5}\.XML", base) else "IHE_XDM"
-
-
-class _Zip:
-    """The files of an archive, inflated within limits."""
-
-    def __init__(self, data: bytes, limits: Limits) -> None:
-        self._limits = limits
-        try:
-            self._zip = zipfile.ZipFile(io.BytesIO(data))
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-            raise ParseError("not a ZIP archive, or a damaged one", "IHE_XDM.ZIP") from None
-
-    def files(self) -> dict[str, bytes]:
-        """Name, with ``/``, -> content; folders are left out."""
-        members = self._zip.infolist()
-        if len(members) > self._limits.entries:
-            raise ParseError(f"more than {self._limits.entries} files", "IHE_XDM.ZIP")
-        found: dict[str, bytes] = {}
-        left = self._limits.total_size
-        taken: set[str] = set()
-        for member in members:
-            name = _safe(member)
-            if member.is_dir() or name.endswith("/"):
-                continue
-            if name.upper() in taken:
-                raise ParseError("two files have the same name", _shown(name))
-            taken.add(name.upper())
-            content = self._inflated(member, name, min(left, self._limits.file_size))
-            left -= len(content)
-            found[name] = content
-        return found
-
-    def _inflated(self, member: zipfile.ZipInfo, name: str, most: int) -> bytes:
-        """Piece by piece: what the archive declares of sizes is not believed."""
-        most = min(most, max(member.compress_size, 1_000) * self._limits.ratio)
-        pieces, size = [], 0
-        try:
-            with self._zip.open(member) as stream:
-                while piece := stream.read(_PIECE):
-                    size += len(piece)
-                    if size > most:
-                        raise ParseError("a file is larger than an archive may hold", _shown(name))
-                    pieces.append(piece)
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError):
-            raise ParseError("a file of the archive is damaged", _shown(name)) from None
-        return b"".join(pieces)
-
-
-def _safe(member: zipfile.ZipInfo) -> str:
-    """The name with ``/``. Raises ParseError for what an honest archive does not have."""
-    name = member.filename.replace("\\", "/")
-    parts = name.split("/")
-    if member.flag_bits & _ENCRYPTED:
-        raise ParseError("a file is encrypted", _shown(name))
-    if name.startswith("/") or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise ParseError("a file's name leaves the archive", "IHE_XDM.ZIP")
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise ParseError("a file is a symbolic link", _shown(name))
-    return name
+    return True

@@ -10,7 +10,7 @@ from html import escape
 
 from lxml import etree
 
-from transforms.xds import Lot, submit_objects
+from transforms.xds import DocumentEntry, Lot, submit_objects
 
 _FOLDER = "IHE_XDM/SUBSET01"
 _WHEN = (1980, 1, 1, 0, 0, 0)
@@ -68,10 +68,18 @@ def _readme(sender: SenderInfo, count: int) -> bytes:
     return "\r\n".join(one for number, one in enumerate(lines) if one or number == 3).encode() + b"\r\n"
 
 
+def _details(entry: DocumentEntry) -> str:
+    """Type, date and comment, as far as they are known."""
+    date = entry.creation_time
+    day = f"{date[6:8]}/{date[4:6]}/{date[:4]}" if len(date) >= len("YYYYMMDD") else date
+    known = [one for one in (entry.type_code.display, day, entry.comments) if one]
+    return f" ({', '.join(known)})" if known else ""
+
+
 def _index(lot: Lot, names: list[str], sender: SenderInfo) -> bytes:
     """XHTML with relative links: it opens without a network."""
     items = "".join(
-        f'<li><a href="{_FOLDER}/{name}">{escape(entry.title or name)}</a></li>'
+        f'<li><a href="{_FOLDER}/{name}">{escape(entry.title or name)}</a>{escape(_details(entry))}</li>'
         for entry, name in zip(lot.entries, names, strict=True)
     )
     shown = f"<ul>{items}</ul>" if items else "<p>Demande de suppression de documents envoyés auparavant.</p>"
