@@ -172,4 +172,4 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
         root, *others = mail.get_payload()
         envelope = root.get_payload(decode=True)
         parts = {str(one["Content-ID"]): one.get_payload(decode=True) for one in others}
-    return Request(first.split(" ")[1], headers, body, etree.fromstring(envelope), parts)
+    return Request("/" + first.split(" ")[1].rpartition("/")[2], headers, body, etree.fromstring(envelope), parts)
