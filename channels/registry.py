@@ -39,6 +39,7 @@ LOOKUPS: dict[str, str] = {
     "pfi.register": "connectors.register:Register",
     "dmp": "connectors.dmp.lookup:DmpLookup",
     "annuaire": "connectors.annuaire:AnnuaireLookup",
+    "insi": "connectors.insi:InsiLookup",
 }
 TRANSFORMS = {
     "set": "transforms.steps:Set",
