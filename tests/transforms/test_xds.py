@@ -217,8 +217,18 @@ ENTRY = st.builds(
 )  # fmt: skip
 
 
-@given(ENTRY, TEXT)
-def test_what_is_written_is_read_back(entry: xds.DocumentEntry, text: str) -> None:
-    lot_ = replace(lot(), entries=(entry,))
-    lot_ = replace(lot_, submission_set=replace(lot_.submission_set, title=text))
-    assert xds.read(etree.fromstring(etree.tostring(xds.submit_objects(lot_)))) == lot_
+SLOTS = st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple)
+ASSOCIATION = st.builds(xds.Association, TEXT, TEXT, TEXT, SLOTS)
+SET = st.builds(
+    xds.SubmissionSet, st.just("SubmissionSet01"), TEXT, TEXT, TEXT, TEXT, CODE,
+    st.lists(AUTHOR, max_size=2).map(tuple), TEXT, TEXT,
+)  # fmt: skip
+
+
+@given(SET, st.lists(ENTRY, max_size=3), st.lists(ASSOCIATION, max_size=3))
+def test_what_is_written_is_read_back(
+    submission_set: xds.SubmissionSet, entries: list[xds.DocumentEntry], associations: list[xds.Association]
+) -> None:
+    named = tuple(replace(one, id=f"Document{number:02d}") for number, one in enumerate(entries, 1))
+    made = xds.Lot(submission_set, named, tuple(associations))
+    assert xds.read(etree.fromstring(etree.tostring(xds.submit_objects(made)))) == made
