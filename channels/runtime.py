@@ -53,6 +53,7 @@ class ChannelRuntime:
         self.routes: dict[str, Route] = {}
         self.source: Source | None = None
         self._links = links or Links()
+        self._sealer = journal.catalog.sealer("pfi")
         versions = journal.directory / "versions.db"
         pipeline = Pipeline(channel, loaded)
         lookups = Lookups(channel, loaded, pipeline, self._surroundings)
@@ -96,7 +97,7 @@ class ChannelRuntime:
         journal = self._journal
         return Surroundings(
             self._loaded.site, self._loaded.directory, self.name, name, journal.directory, journal.hasher,
-            journal.catalog.sealer("pfi"), self._links,
+            self._sealer, self._links,
         )  # fmt: skip
 
     async def stop(self, within: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -194,16 +195,29 @@ class Archive:
         found = rows(self._holding(number).db, "SELECT * FROM attempt WHERE message=? ORDER BY time", (number,))
         return [Attempt(*columns) for columns in found]
 
-    def children(self, number: int) -> list[Row]:
-        """Messages that came from this one (replays, batches, other channels)."""
-        sql = f"SELECT {_COLUMNS} FROM message WHERE parents IS NOT NULL AND id>?"  # noqa: S608  # constant
-        found = []
-        for segment in self._segments():
-            for columns in rows(segment.db, sql, (number,)):
-                child = self._row(segment, columns)
-                if number in child.parents:
-                    found.append(child)
-        return sorted(found, key=lambda child: child.id)
+    def descendants(self, number: int) -> list[Row]:
+        """Messages that came from this one, also through others (replays, batches, other channels), oldest first."""
+        sql = "SELECT id, parents FROM message WHERE parents IS NOT NULL AND id>? ORDER BY id"
+        family, found = {number}, []
+        for segment in reversed(list(self._segments())):  # a child is always younger than its parents
+            for child, parents in rows(segment.db, sql, (number,)):
+                if not family.isdisjoint(json.loads(parents)):
+                    family.add(child)
+                    found.append(self.row(child))
+        return found
+
+    def ancestors(self, number: int) -> list[Row]:
+        """Messages that this one came from, one through another too, youngest first; those that are kept."""
+        found: dict[int, Row] = {}
+        waiting = list(self.row(number).parents)
+        while waiting:
+            parent = waiting.pop()
+            if parent in found:
+                continue
+            with contextlib.suppress(ConfigError):  # older than what the journal keeps
+                found[parent] = self.row(parent)
+                waiting += found[parent].parents
+        return sorted(found.values(), key=lambda row: -row.id)
 
     def dead(self, route: str, limit: int = 100) -> list[Delivery]:
         """The latest dead letters of a destination."""

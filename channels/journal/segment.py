@@ -44,6 +44,7 @@ _SEAL = """
 CREATE INDEX IF NOT EXISTS facet_hash ON facet(hash);
 CREATE INDEX IF NOT EXISTS message_control_id ON message(control_id);
 CREATE INDEX IF NOT EXISTS message_received ON message(received);
+CREATE INDEX IF NOT EXISTS message_parents ON message(parents) WHERE parents IS NOT NULL;
 """
 _DEAD = "CREATE INDEX delivery_dead ON delivery(route, message) WHERE state IN ('refused', 'failed', 'expired')"
 

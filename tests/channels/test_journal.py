@@ -359,7 +359,7 @@ async def test_searches_find_what_they_should(tmp_path: Path, keys: MasterKeys) 
     await journal.close()
 
 
-async def test_replays_are_found_from_the_first_message(journal: Journal, keys: MasterKeys) -> None:
+async def test_what_came_of_a_message_is_found_from_the_first_one_and_back(journal: Journal, keys: MasterKeys) -> None:
     number = await write(journal)
     loaded = journal.load(number)
     assert loaded is not None
@@ -367,8 +367,13 @@ async def test_replays_are_found_from_the_first_message(journal: Journal, keys: 
     copy = loaded.with_body(loaded.body, id=0, parents=(number,))
     journal.append(Record(copy, "adt", (), (1,), [], lambda record, error: future.set_result(record.message.id)))
     child = await future
+    again = asyncio.get_running_loop().create_future()
+    copy = loaded.with_body(loaded.body, id=0, parents=(child,))
+    journal.append(Record(copy, "next", (), (1,), [], lambda record, error: again.set_result(record.message.id)))
+    await write(journal)
     archive = Archive(journal.directory, keys)
-    assert [row.id for row in archive.children(number)] == [child]
+    assert [row.id for row in archive.descendants(number)] == [child, await again]
+    assert [row.id for row in archive.ancestors(await again)] == [child, number]
     assert archive.row(child).parents == (number,)
     archive.close()
 

@@ -285,9 +285,9 @@ async def test_a_reload_with_faults_says_where_and_changes_nothing(engine: Engin
 async def test_keys_rotate_while_the_engine_runs(engine: Engine, site: Path) -> None:
     number = await engine.give(1)
     await engine.settled()
-    assert "2 keys are wrapped" in await command("keys", "rotate", site)
+    assert "3 keys are wrapped" in await command("keys", "rotate", site)
     newest = (site / "master.key").read_text().splitlines()[0]
-    assert await as_json("keys", "list", site) == {newest.partition(":")[0]: 2}
+    assert await as_json("keys", "list", site) == {newest.partition(":")[0]: 3}
     (site / "master.key").write_text(newest + "\n")  # the old key is gone
     assert (await command("messages", "show", site, number)).startswith("MSH")
 
@@ -300,7 +300,7 @@ async def test_a_rotation_is_known_to_the_running_engine_so_that_the_old_key_can
         (site / "master.key").write_text(newest + "\n")
         engine.supervisor.journal._files.roll()
         await engine.give(2)
-        assert await as_json("keys", "list", site) == {newest.partition(":")[0]: 3}
+        assert await as_json("keys", "list", site) == {newest.partition(":")[0]: 4}
     async with Engine(site) as engine:
         assert (await command("messages", "show", site, 2)).startswith("MSH")
 

@@ -134,40 +134,52 @@ def show(
 def story(site: SITE, number: NUMBER, json_: JSON = False) -> None:
     """Tell everything that happened to a message: received, each attempt, each destination's answer, replays.
 
+    Where it went through other channels, and where it came from, is told too.
+
     Example: vaguemestre messages story mon-hopital 1042
     """
     loaded = load_settings(site)
     archive = archive_of(loaded)
     try:
-        row, attempts, children = archive.row(number), archive.attempts(number), archive.children(number)
+        row, attempts = archive.row(number), archive.attempts(number)
+        before, after = archive.ancestors(number), archive.descendants(number)
         findings = archive.message(number).attributes.get("findings", "")
     finally:
         archive.close()
     if json_:
         tries = [{"destination": a.route, "number": a.number, "time": a.time, "problem": a.problem} for a in attempts]
-        more = {"attempts": tries, "children": [one.id for one in children], "findings": findings}
-        typer.echo(json.dumps({**as_json(row), **more}, ensure_ascii=False))
+        children = [one.id for one in after if number in one.parents]
+        more = {"attempts": tries, "children": children, "findings": findings}
+        family = {"ancestors": [as_json(one) for one in before], "descendants": [as_json(one) for one in after]}
+        typer.echo(json.dumps({**as_json(row), **more, **family}, ensure_ascii=False))
         return
     console = Console()
     console.print(
         f"[bold]message {row.id}[/]  {row.kind}  {row.control_id}  from {row.sender}  ({row.size} bytes, {row.state})"
     )
-    events = [(row.received, "received", row.channel, "")]
-    if row.refusal:
-        events.append((row.received, "refused", row.channel, f"{row.refusal[0]}: {row.refusal[2]} ({row.refusal[1]})"))
-    events += [(one.time, f"attempt {one.number} failed", one.route, one.problem) for one in attempts]
-    events += [(one.time, one.state, one.route, _detail(one)) for one in row.deliveries]
-    events += [(one.received, f"sent again as message {one.id}", one.channel, one.state) for one in children]
+    events = _events(row) + [(one.time, f"attempt {one.number} failed", one.route, one.problem) for one in attempts]
+    for one in after:
+        again = one.channel == row.channel
+        event = f"sent again as message {one.id}" if again else f"handed over as message {one.id}"
+        events += [(one.received, event, one.channel, one.state), *_events(one)[1:]]
     table = Table("time", "event", "where", "detail")
     for at, event, where, detail in sorted(events, key=lambda event: event[0]):
         table.add_row(local(loaded, at), event, where, detail)
-    for route in row.waiting:
+    for route in (route for one in (row, *after) for route in one.waiting):
         table.add_row("", "waiting", route, "")
     console.print(table)
     if findings:
         console.print(f"noticed: {findings}", markup=False)
-    if row.parents:
-        console.print(f"came from message {', '.join(map(str, row.parents))}")
+    for one in before:
+        console.print(f"came from message {one.id} of {one.channel}, received {local(loaded, one.received)}")
+
+
+def _events(row: Row) -> list[tuple[float, str, str, str]]:
+    """(time, event, where, detail): received, refused, how its deliveries ended."""
+    events = [(row.received, "received", row.channel, "")]
+    if row.refusal:
+        events.append((row.received, "refused", row.channel, f"{row.refusal[0]}: {row.refusal[2]} ({row.refusal[1]})"))
+    return events + [(one.time, one.state, one.route, _detail(one)) for one in row.deliveries]
 
 
 def _detail(one: Any) -> str:
