@@ -95,9 +95,7 @@ class EngineCollector(Collector):
     def _certificates(self) -> Iterator[Metric]:
         """Days that each certificate is good for; looked at again every hour."""
         loaded = self._supervisor.loaded
-        if not loaded.site.certificates:
-            return
-        if time.monotonic() > self._inspected + _HOUR or self._site is not loaded:
+        if loaded.site.certificates and (time.monotonic() > self._inspected + _HOUR or self._site is not loaded):
             from vaguemestre.certificates import inspect
 
             self._reports, self._inspected, self._site = inspect(loaded), time.monotonic(), loaded
