@@ -154,6 +154,13 @@ ODD: dict[str, tuple[Change, list[str]]] = {
     "metadata that name nothing": (
         lambda all_: {**all_, METADATA: b"<a/>"}, [METADATA, "IHE_XDM.ZIP"],
     ),
+    "two entries of one file": (
+        lambda _: {
+            name: content.replace(b"DOC00002", b"DOC00001") for name, content in files(archive(2)).items()
+            if "DOC00002" not in name
+        },
+        [DOCUMENT],
+    ),
     "a size that is no number": (
         lambda all_: {
             **all_, METADATA: all_[METADATA].replace(f">{len(REPORT)}<".encode(), b">beaucoup<"),

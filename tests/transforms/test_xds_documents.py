@@ -54,6 +54,7 @@ DEVICE = "<assignedAuthoringDevice><manufacturerModelName>Automate X</manufactur
 ID = '<assignedAuthor><id root="1.2.250.1.71.4.2.1" extension="801000000058"/>'
 ROBOT = changed((AUTHOR, DEVICE), (ID, '<assignedAuthor><id root="1.2.250.1.999999.7" extension="A1"/>'))
 LOCAL = changed((ID, '<assignedAuthor><id root="1.2.250.1.999999.7" extension="M42"/>'))
+PATIENT = changed((ID, f'<assignedAuthor><id root="1.2.250.1.213.1.4.10" extension="{INS}"/>'))
 STYLED = (
     b'<xsl:stylesheet xmlns:xsl="http://www.w3.org/1999/XSL/Transform">'
     + REPORT.partition(b"?>")[2]
@@ -75,6 +76,8 @@ SPREAD: dict[str, dict[str, Any]] = {
     "no number of the establishment": {"patient": Patient(ins=INS, ins_oid="1.2.250.1.213.1.4.10")},
     "authority that is no OID": {"patient": Patient(INS, "1.2.250.1.213.1.4.10", "42", "HOPITAL")},
     "no INS": {"patient": Patient(local_id="42", local_oid="1.2.250.1.999999.1.1")},
+    "patient as author": {"content": PATIENT},
+    "whole local number": {"content": changed(("801000000058", "3990000009/M42"))},
     "inside a style sheet": {"content": STYLED},
     "outpatient": {"visit_class": "O"},
     "emergency": {"visit_class": "E"},
@@ -130,6 +133,9 @@ def test_details_of_the_spread() -> None:
     assert entries["device as author"][0].authors[0].persons == (robot,)
     local = "3990000009/M42^DURAND^Anne^^^^^^&1.2.250.1.71.4.2.1&ISO^D^^^EI"
     assert entries["local number of the author"][0].authors[0].persons == (local,)
+    assert entries["whole local number"][0].authors[0].persons == (local,)
+    patient = f"{INS}^DURAND^Anne^^^^^^&1.2.250.1.213.1.4.10&ISO^D^^^NH"
+    assert entries["patient as author"][0].authors[0].persons == (patient,)
     engine = "3990000001/VAGUEMESTRE-1^VAGUEMESTRE-1^^^^^^^&1.2.250.1.71.4.2.1&ISO^U^^^RI"
     assert sets["device sends"].authors[0].persons == (engine,)
     assert sets["device sends"].authors[0].institutions[0].endswith("^1990000001")
