@@ -59,6 +59,8 @@ class Mailbox:
 
     def numbers(self) -> list[str]:
         """UIDs of the mails in the folder, oldest first; those that are marked deleted are gone."""
+        self._checked(self._client.noop()[0])  # the server looks
+        self._client.response("EXISTS")  # known now; what comes later is news
         answer, data = self._client.uid("SEARCH", "UNDELETED")
         self._checked(answer)
         return data[0].decode("ascii").split() if data and data[0] else []
@@ -90,7 +92,12 @@ class Mailbox:
         self._client.expunge()
 
     def wait(self, seconds: float) -> None:
-        """Until something happens in the folder (IDLE), ``seconds`` at most."""
+        """Until something happens in the folder (IDLE), ``seconds`` at most.
+
+        What the server told beside its answers since ``numbers`` is news too: it does not say it again.
+        """
+        if self._client.response("EXISTS")[1] != [None]:
+            return
         self._box.idle.start()  # type: ignore[no-untyped-call]  # imap-tools is half typed
         try:
             if not self._heard():

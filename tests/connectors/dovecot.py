@@ -129,7 +129,10 @@ class Dovecot:
         if folder != "INBOX":
             place = place / f".{folder}"
         found = [one for sub in ("new", "cur") for one in (place / sub).glob("*")]
-        return [one.read_bytes() for one in sorted(found, key=lambda one: one.name)]
+        try:
+            return [one.read_bytes() for one in sorted(found, key=lambda one: one.name)]
+        except FileNotFoundError:  # it has just been moved
+            return self.mails(user, folder)
 
 
 def open_to_all(folder: Path) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from lxml import etree
+
 from channels.message import Message
 from channels.pfi_settings import PfiOrganization, PfiSettings
 from channels.ports import Context
@@ -23,6 +25,8 @@ from transforms.mail.settings import MailsSettings
 from transforms.mail.steps import Mails
 from transforms.submission import Document, Recipient, Request, Submission
 
+NUMBER = str(etree.fromstring(REPORT).xpath("string(*[local-name()='id']/@root)"))
+"""Identifier of the document."""
 KEY = "00112233445566778899aabbccddeeff"
 SENDER, DOCTOR, UNIT = "labo@chu.mssante.fr", "anne.durand@cabinet.mssante.fr", "urologie@chu.mssante.fr"
 INS = "279035121518989"
@@ -45,7 +49,7 @@ RECIPIENTS = (
 def request(content: bytes = REPORT, **changes: Any) -> Submission:
     values: dict[str, Any] = {
         "request": Request(KEY, "1"),
-        "documents": (Document(content, "1.2.3.1", "11502-2", "Compte rendu d'examens biologiques"),),
+        "documents": (Document(content, NUMBER, "11502-2", "Compte rendu d'examens biologiques"),),
         "recipients": RECIPIENTS,
         "wants_reception": True,
         "wants_reading": True,

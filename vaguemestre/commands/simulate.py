@@ -21,6 +21,9 @@ class _Entry(NamedTuple):
 
 
 SIMULATORS = {
+    "mssante": _Entry(
+        "vaguemestre.commands.simulate_mssante:mssante", "An MSSanté operator: SMTP, IMAP, delivery and read reports."
+    ),
     "dmp": _Entry("vaguemestre.simulators.dmp.command:dmp", "The DMP: takes and checks lots, answers queries."),
 }
 
