@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,9 +13,10 @@ from channels import registry
 from channels.casetests import run_cases
 from channels.errors import ConfigErrors, MessageError, Refused, StoreError, Undelivered, VaguemestreError
 from channels.fields import Settings
-from channels.links import waves
+from channels.links import marked, waves
 from channels.loader import load_site
 from channels.message import Message
+from channels.plan import changes, restarts
 from channels.ports import Context, Surroundings
 from channels.supervisor import Supervisor
 from tests.channels.probe import ProbeDestination, ProbeSource
@@ -52,6 +54,7 @@ class Ask:
     script: ClassVar[deque[VaguemestreError]] = deque()
     asked: ClassVar[list[str]] = []
     life: ClassVar[list[str]] = []
+    open: ClassVar[asyncio.Event | None] = None
 
     def __init__(self, settings: AskSettings, surroundings: Surroundings) -> None:
         self.mark, self.surroundings = settings.mark, surroundings
@@ -62,6 +65,8 @@ class Ask:
     async def ask(self, message: Message, context: Context) -> Any:
         self.asked.append(f"{context.destination or context.channel} {message.control_id}")
         await asyncio.sleep(0)
+        if self.open is not None:
+            await self.open.wait()
         if self.script:
             raise self.script.popleft()
         if self.mark == "drop":
@@ -81,14 +86,16 @@ def _probes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry.DESTINATIONS, "probe", "tests.channels.probe:ProbeDestination")
     monkeypatch.setitem(registry.LOOKUPS, "ask", "tests.channels.test_links:Ask")
     registry.names.cache_clear()
-    Ask.script, Ask.asked, Ask.life = deque(), [], []
+    Ask.script, Ask.asked, Ask.life, Ask.open = deque(), [], [], None
 
 
 Start = Callable[..., "asyncio.Future[Supervisor]"]
 
 
-def site(folder: Path, *, steps: str = "", over: str = "probe: {}", ack: str = "", second: str = SECOND) -> None:
-    write(folder, FIRST.format(steps=steps, over=over, ack=ack), "first")
+def site(
+    folder: Path, *, steps: str = "", over: str = "probe: {}", ack: str = "", second: str = SECOND, first: str = ""
+) -> None:
+    write(folder, first or FIRST.format(steps=steps, over=over, ack=ack), "first")
     write(folder, second, "second")
 
 
@@ -344,3 +351,229 @@ async def test_a_store_error_of_a_lookup_is_no_dead_letter(start: Start) -> None
     await start(steps="ask")
     await send()
     await got("first/over")
+
+
+# what is told apart at the edge of the channel that takes it
+
+
+async def test_a_replay_passes_though_the_other_channel_has_had_the_message(start: Start) -> None:
+    engine = await start(over="channel: {to: second}")
+    outcome = await send()
+    await got("second/far")
+    again = await engine.channels["first"].replay(outcome.id, ("over",))
+    assert [one.parents for one in await got("second/far", 2)] == [(outcome.id,), (again,)]
+
+
+@pytest.mark.parametrize("ack", ["", "ack: transformed"])
+async def test_parts_of_one_message_are_not_taken_for_one_another(start: Start, ack: str) -> None:
+    """Both have the same body and control id, and with ``transformed`` they were made before the number."""
+    await start(steps="{ask: {mark: twice}}", over="channel: {to: second}", ack=ack)
+    outcomes = [await send(adt(1)), await send(adt(2))]
+    messages = await got("second/far", 4)
+    assert [one.parents for one in messages] == [(one.id,) for one in outcomes for _ in range(2)]
+    assert [one.attributes["handed_over"] for one in messages[:2]] == ["first/over 1 0", "first/over 1 1"]
+
+
+@pytest.mark.parametrize("ack", ["", "ack: transformed"])
+async def test_messages_without_a_control_id_are_handed_over_each(start: Start, ack: str) -> None:
+    await start(over="channel: {to: second}", ack=ack)
+    for _ in range(2):
+        await send(Message(b"the same", "raw"))
+    assert [one.body for one in await got("second/far", 2)] == [b"the same"] * 2
+
+
+async def test_what_comes_again_after_a_crash_is_known_whatever_it_says_now(start: Start) -> None:
+    engine = await start(over="channel: {to: second}")
+    second = engine.channels["second"]
+    first = await second.receive(marked(adt(1), "first/over", 9, "0"))
+    again = await second.receive(marked(adt(2), "first/over", 9, "0"))
+    other = await second.receive(marked(adt(1), "first/over", 9, "1"))
+    assert (first.duplicate, again.duplicate, again.id, other.duplicate) == (False, True, first.id, False)
+
+
+async def test_a_source_cannot_pretend_to_be_a_channel(start: Start) -> None:
+    await start()
+    await send(marked(adt(1), "first/over", 9, "0"))
+    assert not (await send(marked(adt(2), "first/over", 9, "0"))).duplicate
+
+
+# which ends are told, and how
+
+
+async def test_what_a_filter_stops_is_no_answer(start: Start) -> None:
+    engine = await start(over="answers: second\n    filter: {message: ADT^A03}\n    probe: {}")
+    await send()
+    while not engine.channels["first"].state()["destinations"]["over"]["filtered"]:
+        await asyncio.sleep(0.001)
+    assert engine.channels["second"].state()["received"] == 0
+
+
+TOLD = """
+channel: first
+source: {probe: {}}
+ack: ACK
+destinations:
+  - name: over
+    answers: {channel: second, body: message}
+    retry: {first: 1ms, most: 1ms, GIVE_UP}
+    queue: {QUEUE}
+    probe: {}
+"""
+
+
+def told(*, ack: str = "received", give_up: str = "", queue: str = "") -> str:
+    return TOLD.replace("ACK", ack).replace(", GIVE_UP", f", {give_up}" if give_up else "").replace("QUEUE", queue)
+
+
+async def test_a_message_that_nobody_takes_in_time_is_told(start: Start) -> None:
+    await start(first=told(give_up="give_up: 5ms"))
+    ProbeDestination.running["first/over"].script.extend([Undelivered("no answer")] * 1000)
+    await send()
+    (message,) = await got("second/far")
+    assert message.attributes["answer_state"] == "expired"
+    assert message.attributes["answer_problem"] == "no answer"
+    assert message.attributes["answer_to"] == "G1"
+
+
+async def test_a_message_that_finds_the_queue_full_is_told(start: Start) -> None:
+    engine = await start(first=told(queue="limit: 1, when_full: dead_letter"))
+    ProbeDestination.running["first/over"].open.clear()
+    await send(adt(1))
+    await send(adt(2))
+    (message,) = await got("second/far")
+    assert (message.attributes["answer_state"], message.attributes["answer_problem"]) == (
+        "failed",
+        "the queue was full",
+    )
+    assert message.body == adt(2).body
+    while not engine.channels["first"].state()["destinations"]["over"]["failed"]:
+        await asyncio.sleep(0.001)
+    ProbeDestination.running["first/over"].open.set()
+
+
+async def test_a_message_that_is_withdrawn_because_its_sender_was_told_no_is_told(start: Start) -> None:
+    engine = await start(first=told(ack="{delivered: over, within: 20ms}"))
+    engine.channels["first"].routes["over"].lanes.held = True
+    outcome = await send()
+    assert outcome.error is not None
+    (message,) = await got("second/far")
+    assert message.attributes["answer_state"] == "expired"
+    assert message.body == adt().body
+    while not engine.channels["first"].state()["destinations"]["over"]["expired"]:
+        await asyncio.sleep(0.001)
+
+
+async def test_an_end_is_told_before_it_is_noted_and_a_waiting_one_is_seen(start: Start) -> None:
+    engine = await start(first=told())
+    second, over = engine.channels["second"], engine.channels["first"].routes["over"]
+    assert second.source is not None
+    await second.source.stop()
+    await send()
+    while not over.problem:
+        await asyncio.sleep(0.001)
+    assert over.problem == "an answer waits: the channel second does not take it now"
+    assert over.state()["waiting"] == 1
+    await second.source.start(second)
+    while over.state()["waiting"]:
+        await asyncio.sleep(0.001)
+    assert (over.problem, over.state()["delivered"]) == ("", 1)
+
+
+async def test_an_answer_is_read_like_any_message(start: Start) -> None:
+    await start(
+        over="answers: second\n    probe: {}", second=SECOND.replace("probe", "filter: {message: ACK}\n    probe")
+    )
+    refused = Refused("AE", b"MSH|^~\\&|DPI|CH|||2026||ACK^A01|D9|P|2.5|||||FRA|8859/1\rMSA|AE|G1\r")
+    ProbeDestination.running["first/over"].script.append(refused)
+    await send()
+    (message,) = await got("second/far")
+    assert (message.kind, message.charset, message.format) == ("ACK^A01", "iso8859-1", "hl7v2")
+    assert (message.control_id, message.sender) == ("1.first/over", "first/over")
+
+
+async def test_an_end_without_an_answer_is_an_empty_message(start: Start) -> None:
+    await start(steps="ask", over="answers: second\n    probe: {}")
+    Ask.script.append(MessageError("no", "PID-3", "204"))
+    await send()
+    (message,) = await got("second/far")
+    assert (message.body, message.format, message.attributes["answer_condition"]) == (b"", "raw", "204")
+
+
+async def test_an_answer_comes_with_what_the_source_knew_of_the_message(start: Start) -> None:
+    await start(first=told())
+    await send(replace(adt(), attributes={"mailbox": "labo"}))
+    (message,) = await got("second/far")
+    assert (message.attributes["mailbox"], message.attributes["answer"]) == ("labo", "answer")
+    assert (message.kind, message.format) == ("ADT^A01", "hl7v2")
+
+
+# one engine, many channels
+
+
+@pytest.mark.parametrize(
+    "error, state",
+    [(KeyError("MODELE"), "failed"), (ConnectionResetError(), "delivered"), (TimeoutError(), "delivered")],
+)
+async def test_a_connector_with_a_fault_does_not_stop_its_destination(
+    start: Start, error: Exception, state: str
+) -> None:
+    engine = await start()
+    ProbeDestination.running["first/over"].script.append(error)  # type: ignore[arg-type]  # a fault is of any class
+    await send(adt(1))
+    await send(adt(2))
+    await got("first/over", 2 if state == "delivered" else 1)
+    while not engine.channels["first"].state()["destinations"]["over"][state]:
+        await asyncio.sleep(0.001)
+
+
+async def test_one_patient_is_asked_about_in_order_while_others_go_on(start: Start) -> None:
+    engine = await start(steps="ask", ack="ack: transformed")
+    Ask.open = asyncio.Event()
+    runtime = engine.channels["first"]
+    tasks = [asyncio.create_task(runtime.receive(adt(number, patient=who))) for number, who in enumerate("7787", 1)]
+    while len(Ask.asked) < 2:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)
+    assert Ask.asked == ["first G1", "first G3"]
+    Ask.open.set()
+    outcomes = await asyncio.gather(*tasks)
+    assert [one.error for one in outcomes] == [None] * 4
+    assert [one.id for one in outcomes] == [1, 2, 3, 4]
+    assert Ask.asked == ["first G1", "first G3", "first G2", "first G4"]
+    assert not runtime._asking
+
+
+async def test_who_takes_starts_first(start: Start) -> None:
+    engine = await start(over="channel: {to: second}")
+    assert list(engine.channels) == ["second", "first"]
+
+
+def test_no_name_is_a_lookup_and_a_transform() -> None:
+    assert not registry.names("lookup").keys() & registry.names("transform").keys()
+
+
+def test_a_plan_tells_of_lookups_links_and_answers(tmp_path: Path) -> None:
+    site(tmp_path, steps="ask", over="answers: second\n    probe: {}")
+    before = load_site(tmp_path)
+    site(tmp_path, steps="{ask: {mark: x}}", over="channel: {to: second}")
+    after = load_site(tmp_path)
+    assert changes(before, after) == [
+        "first: transform [ask] → [{ask: {mark: x}}]",
+        "first: destination over: answers: second removed",
+        "first: destination over: probe: {} removed",
+        "first: destination over: channel: {to: second} (new)",
+    ]
+    assert restarts(before, after) == (["first"], ["second"])
+
+
+def test_a_circle_over_answers_is_found(tmp_path: Path) -> None:
+    site(tmp_path, over="channel: {to: second}", second=SECOND.replace("probe: {}", "answers: third\n    probe: {}"))
+    third = SECOND.replace("channel: second", "channel: third").replace("probe: {}", "channel: {to: second}")
+    write(tmp_path, third, "third")
+    found = faults(tmp_path)
+    assert "channels/second.yaml messages would turn for ever: second → third → second" in found
+
+
+def test_a_channel_that_is_switched_off_takes_nothing(tmp_path: Path) -> None:
+    site(tmp_path, over="channel: {to: second}", second=SECOND.replace("source:", "enabled: false\nsource:"))
+    assert faults(tmp_path) == ["channels/first.yaml no enabled channel is called 'second'"]
