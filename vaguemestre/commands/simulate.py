@@ -24,7 +24,7 @@ SIMULATORS = {
     "mssante": _Entry(
         "vaguemestre.commands.simulate_mssante:mssante", "An MSSanté operator: SMTP, IMAP, delivery and read reports."
     ),
-    "dmp": _Entry("vaguemestre.simulators.dmp.command:dmp", "The DMP: takes and checks lots, answers queries."),
+    "dmp": _Entry("vaguemestre.commands.simulate_dmp:dmp", "The DMP: takes and checks lots, answers queries."),
 }
 
 
