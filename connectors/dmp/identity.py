@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 from channels.errors import ConfigError, ProfileError
 from channels.pfi_settings import PfiPerson, PfiSettings
@@ -14,10 +13,10 @@ from connectors.dmp.existence import Question
 from connectors.dmp.settings import DmpSettings
 from connectors.dmp.vihf import Assertion, Coded
 from transforms.submission import Organization, Person, Submission
+from transforms.xds.values import values
 
 _NORMAL = Coded("normal", "1.2.250.1.213.1.1.4.248", "mode acces VIHF 1.0", "Accès normal")
 _AUTOMATON = Coded("AUTOMATE", "1.2.250.1.213.1.1.4.6", "", "Automate")
-_PROFESSIONS: Final = {"10": "Médecin", "21": "Pharmacien", "40": "Chirurgien-Dentiste", "50": "Sage-Femme"}
 _PROFESSION_SYSTEM = "1.2.250.1.71.1.2.7"
 _SPECIALTY_SYSTEM = "1.2.250.1.71.4.2.5"
 
@@ -110,10 +109,14 @@ class Identity:
 
 
 def _of_person(person: PfiPerson) -> list[Coded]:
-    label = _PROFESSIONS.get(person.profession, "")
+    """The profession, then the specialty; each with its label, which the DMP wants (JDV_J01 has both in one code)."""
+    known, profession = values("specialties"), f"G15_{person.profession}"
+    label = known[profession].display if profession in known else person.profession
     roles = [Coded(person.profession, _PROFESSION_SYSTEM, "professions", label)]
     if person.specialty:
-        roles.append(Coded(person.specialty, _SPECIALTY_SYSTEM, "specialites RPPS", ""))
+        both = f"{profession}/{person.specialty}"
+        label = known[both].display if both in known else person.specialty
+        roles.append(Coded(person.specialty, _SPECIALTY_SYSTEM, "specialites RPPS", label))
     return roles
 
 

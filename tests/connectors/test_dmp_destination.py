@@ -36,6 +36,7 @@ PFI = PfiSettings.model_validate(
         "organization": {"id": "1990000001", "name": "CH DE TESTVILLE"},
         "source_oid": "1.2.250.1.999999.7",
         "responsible": {"id": "801000000058", "family": "DURAND", "specialty": "SM03"},
+        "product": {"approval": "REPETITION"},
         "reports": {"dmp": True},
     }
 )
