@@ -19,7 +19,7 @@ from transforms import er7
 from vaguemestre.simulators.insi.people import read_people
 from vaguemestre.simulators.insi.rules import InsiRules
 from vaguemestre.simulators.insi.service import InsiSimulator
-from vaguemestre.simulators.pki import PASSWORD, Authority
+from vaguemestre.simulators.pki import PASSWORD, Authority, Use
 
 RUTH = "279035121518989"
 OID = "1.2.250.1.213.1.4.10"
@@ -60,11 +60,12 @@ class World:
 @asynccontextmanager
 async def world(authority: Authority, directory: Path) -> AsyncIterator[World]:
     """Start it; stop it."""
+    uses: dict[str, Use] = {"auth": "client", "sign": "sign"}
     named = {
         name: CertificateSettings.model_validate(
             {"file": authority.keep(name, use).p12, "use": use, "password": PASSWORD}
         )
-        for name, use in (("auth", "client"), ("sign", "sign"))
+        for name, use in uses.items()
     }
     site = SITE.model_copy(update={"certificates": named})
     insi = InsiSimulator(read_people(None), InsiRules(authority=authority.certificate), server_context(authority))
