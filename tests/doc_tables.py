@@ -190,7 +190,12 @@ def _meaning(hint: Any, field: FieldInfo) -> str:
 def functions(name: str) -> dict[str, Callable[..., Any]]:
     """The functions of a command by what is typed: ``check``, or ``messages search`` and its like. Raises KeyError."""
     module, _, attribute = COMMANDS[name].target.partition(":")
-    target = getattr(importlib.import_module(f"vaguemestre.commands.{module}"), attribute)
+    source = importlib.import_module(f"vaguemestre.commands.{module}")
+    target = getattr(source, attribute)
+    later = getattr(source, "SIMULATORS", None)
+    if later is not None:  # a group whose commands are imported when they are called
+        places = {sub: entry.target.partition(":") for sub, entry in later.items()}
+        return {f"{name} {sub}": getattr(importlib.import_module(at), what) for sub, (at, _, what) in places.items()}
     if isinstance(target, Typer):
         found = [(one.name, one.callback) for one in target.registered_commands if one.callback]
         return {f"{name} {sub or callback.__name__.replace('_', '-')}": callback for sub, callback in found}

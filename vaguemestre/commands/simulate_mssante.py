@@ -18,18 +18,18 @@ _console = Console(highlight=False)
 
 
 def mssante(
-    directory: Annotated[Path, typer.Option(help="Dossier des certificats et des courriels (créé).")] = Path("mssante"),
-    mailbox: Annotated[list[str] | None, typer.Option(help="Boîte aux lettres ; à répéter.")] = None,
-    smtp: Annotated[int, typer.Option(help="Port SMTP (STARTTLS).")] = 2587,
-    imap: Annotated[int, typer.Option(help="Port IMAP (STARTTLS).")] = 2143,
-    listen: Annotated[str, typer.Option(help="Adresse d'écoute.")] = "127.0.0.1",
-    bounce: Annotated[list[str] | None, typer.Option(help="Boîte qui rejette après coup (DSN) ; à répéter.")] = None,
-    reading: Annotated[
-        str, typer.Option(help="Accusé de lecture : displayed, processed, deleted, none.")
-    ] = "displayed",
-    error: Annotated[str, typer.Option(help="Erreur d'intégration renvoyée, « 902^libellé ».")] = "",
-    slow: Annotated[float, typer.Option(help="Secondes avant chaque réponse.")] = 0.0,
-    strict: Annotated[bool, typer.Option(help="Refuser un courriel non conforme (554).")] = False,
+    directory: Annotated[Path, typer.Option(help="Folder of certificates and mails; made.")] = Path("mssante"),
+    mailbox: Annotated[list[str] | None, typer.Option(help="A mailbox; repeat.")] = None,
+    smtp: Annotated[int, typer.Option(help="SMTP port (STARTTLS).")] = 2587,
+    imap: Annotated[int, typer.Option(help="IMAP port (STARTTLS).")] = 2143,
+    listen: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    bounce: Annotated[
+        list[str] | None, typer.Option(help="A mailbox that takes, then cannot be reached (DSN); repeat.")
+    ] = None,
+    reading: Annotated[str, typer.Option(help="Reading report: displayed, processed, deleted or none.")] = "displayed",
+    error: Annotated[str, typer.Option(help="Error that readers report, `902^label`.")] = "",
+    slow: Annotated[float, typer.Option(help="Seconds before each answer to a mail.")] = 0.0,
+    strict: Annotated[bool, typer.Option(help="Refuse a mail with a fault (554).")] = False,
 ) -> None:
     """An MSSanté operator: SMTP and IMAP with client certificates; checks each mail and shows what is wrong.
 
@@ -37,7 +37,7 @@ def mssante(
     """
     states = {"displayed": "displayed", "processed": "processed", "deleted": "deleted", "none": ""}
     if reading not in states:
-        raise typer.BadParameter("displayed, processed, deleted ou none", param_hint="--reading")
+        raise typer.BadParameter("displayed, processed, deleted or none", param_hint="--reading")
     boxes = mailbox or ["labo@chu.mssante.fr", "anne.durand@cabinet.mssante.fr"]
     operator = MssanteSimulator(directory.resolve(), boxes, smtp_port=smtp, imap_port=imap)
     manners = Manners(
