@@ -162,7 +162,8 @@ class Route:
             await self._end(entry, work, "failed", End(error, error.problem), reached=False)
         except Refused as error:
             log.warning("delivery refused", route=self.name, message=entry.id, problem=error.problem)
-            await self._end(entry, work, "refused", End(problem=error.problem, answer=error.answer), reached=True)
+            end = End(problem=error.problem, answer=error.answer)
+            await self._end(entry, work, "refused", end, reached=entry.outputs is not None)
         except Undelivered as error:
             await self._again(entry, work, error.problem)
         except (WorkerError, StoreError) as error:
@@ -197,8 +198,9 @@ class Route:
 
     async def _end(self, entry: Entry, work: Work | None, state: State, end: End, *, reached: bool) -> None:
         """Hand the answer on, note how a delivery ended, and let its lanes go on."""
+        told = end if entry.outputs is not None else End(end.error, end.problem)  # a service of a step is not told
         if self._answers is not None and state != "filtered":
-            await self._hand_on(self._answers, entry, work, state, end)
+            await self._hand_on(self._answers, entry, work, state, told)
         self._settle(entry.id, state, entry.attempts + 1, end)
         if reached:
             self.problem = ""
@@ -206,8 +208,8 @@ class Route:
         if self.on_end is not None:
             refusal: VaguemestreError | None = None
             if state not in ("delivered", "filtered"):
-                refusal = end.error or Refused(end.problem, end.answer)
-            self.on_end(entry.id, refusal, end.answer)
+                refusal = told.error or Refused(told.problem, told.answer)
+            self.on_end(entry.id, refusal, told.answer)
 
     async def _hand_on(self, answers: Answers, entry: Entry, work: Work | None, state: State, end: End) -> None:
         outputs = entry.outputs or []

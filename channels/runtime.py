@@ -250,7 +250,7 @@ class ChannelRuntime:
         except Refused as error:
             take.error = MessageError(error.problem)
         except VaguemestreError as error:
-            take.failure = error if error.retry else Undelivered(type(error).__name__)
+            take.failure = _later(error)
         task = asyncio.current_task()
         for lane in take.index[0] if take.index else ():
             if self._asking.get(lane) is task:
@@ -352,3 +352,10 @@ class ChannelRuntime:
             **self.statistics.values(),
             "destinations": {name: route.state() for name, route in self.routes.items()},
         }
+
+
+def _later(error: VaguemestreError) -> VaguemestreError:
+    """Why a message cannot be taken now. What a service answered to a lookup is not the answer to the sender."""
+    if isinstance(error, Undelivered):
+        return Undelivered(error.problem)
+    return error if error.retry else Undelivered(type(error).__name__)

@@ -157,7 +157,7 @@ async def test_a_waiting_delivery_can_be_skipped_but_not_one_under_way() -> None
 
 
 async def test_bodies_beyond_the_budget_stay_on_disk() -> None:
-    queue = Lanes("c/d", model(queue=Queue(memory="15B")), Store(), 0)
+    queue = Lanes("c/d", model(queue=Queue(memory="30B")), Store(), 0)
     entries = [add(queue, number, 7) for number in range(1, 5)]
     assert [entry is not None and entry.work is not None for entry in entries] == [True, True, False, False]
 
@@ -261,3 +261,21 @@ def test_back_off_grows_to_its_ceiling_and_jitter_only_shortens() -> None:
 def test_a_circuit_stays_open_longer_each_time() -> None:
     breaker, retry = Breaker(failures=1, wait="5000ms"), Retry(most="60000ms")
     assert [trial_delay(breaker, retry, n) for n in (1, 2, 3, 9)] == [5, 10, 20, 60]
+
+
+async def test_what_was_read_from_disk_is_kept_for_the_next_try_when_its_steps_have_begun_and_there_is_room() -> None:
+    store = Store()
+    store.rows = [(1, (7,)), (2, (8,)), (3, (9,))]
+    queue = Lanes("c/d", model(queue=Queue(memory="30B")), store, 3)
+    kept = []
+    for begun in (True, False, True):
+        entry = await queue.next()
+        work = Work(Message(b"x" * 20))
+        work.runs = {"": []} if begun else None
+        queue.again(entry, work)
+        kept.append((entry, entry.work is work))
+    assert [one for _, one in kept] == [True, False, False], "the second has no steps, the third no room"
+    for _ in kept:
+        entry = await queue.next()
+        queue.done(entry, reached=True)
+    assert (queue.waiting, queue.in_flight, queue._memory, queue._out) == (0, 0, 0, 0)

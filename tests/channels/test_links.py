@@ -11,8 +11,9 @@ import pytest
 
 from channels import registry
 from channels.casetests import run_cases
-from channels.errors import ConfigErrors, MessageError, Refused, StoreError, Undelivered, VaguemestreError
+from channels.errors import ConfigError, ConfigErrors, MessageError, Refused, StoreError, Undelivered, VaguemestreError
 from channels.fields import Settings
+from channels.journal.search import Archive
 from channels.links import marked, waves
 from channels.loader import load_site
 from channels.message import Message
@@ -182,7 +183,14 @@ async def test_a_no_is_a_dead_letter(start: Start, error: VaguemestreError, stat
 
 
 @pytest.mark.parametrize(
-    "error, retry", [(MessageError("no", "PID-3"), False), (Refused("no"), False), (Undelivered("not now"), True)]
+    "error, retry",
+    [
+        (MessageError("no", "PID-3"), False),
+        (Refused("no", b"<soap/>"), False),
+        (Undelivered("not now", b"<soap/>"), True),
+        (StoreError("full"), True),
+        (ConfigError("the key is gone"), True),
+    ],
 )
 async def test_the_sender_is_told_when_it_waits_for_the_steps(
     start: Start, error: VaguemestreError, *, retry: bool
@@ -192,6 +200,7 @@ async def test_the_sender_is_told_when_it_waits_for_the_steps(
     outcome = await send()
     assert outcome.error is not None
     assert outcome.error.retry is retry
+    assert not getattr(outcome.error, "answer", b""), "what the service said is not for the sender"
     assert (await send()).error is None or not retry
 
 
@@ -489,6 +498,20 @@ async def test_an_answer_is_read_like_any_message(start: Start) -> None:
     (message,) = await got("second/far")
     assert (message.kind, message.charset, message.format) == ("ACK^A01", "iso8859-1", "hl7v2")
     assert (message.control_id, message.sender) == ("1.first/over", "first/over")
+
+
+async def test_what_a_service_said_to_a_step_is_kept_and_told_to_nobody(start: Start) -> None:
+    engine = await start(steps="ask", over="answers: second\n    probe: {}", ack="ack: {delivered: over, within: 5s}")
+    Ask.script.append(Refused("no", b"<soap/>"))
+    outcome = await send()
+    (message,) = await got("second/far")
+    assert (message.attributes["answer_state"], message.body) == ("refused", b"")
+    assert isinstance(outcome.error, Refused)
+    assert (outcome.error.answer, outcome.answer) == (b"", b"")
+    await engine.journal.flushed()
+    archive = Archive(engine.journal.directory, None)
+    assert archive.content(outcome.id, "first/over", "answer") == b"<soap/>"
+    archive.close()
 
 
 async def test_an_end_without_an_answer_is_an_empty_message(start: Start) -> None:

@@ -50,6 +50,17 @@ def test_every_step_is_there_with_its_options() -> None:
     assert function["type"] == "string"
 
 
+def test_lookups_are_steps_too_and_answers_a_name_or_a_mapping() -> None:
+    schema = channel_schema()
+    plain, _, options, _ = schema["$defs"]["Step"]["anyOf"]
+    assert "pfi.register" in plain["enum"]
+    assert options["properties"]["pfi.register"] == {"$ref": "#/$defs/lookup-pfi.register"}
+    assert "known_parents_only" in schema["$defs"]["lookup-pfi.register"]["properties"]
+    answers = schema["$defs"]["DestinationModel"]["properties"]["answers"]
+    assert answers == {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/AnswersModel"}]}
+    assert "lookups" in schema["$defs"]["Case"]["properties"]
+
+
 def test_what_a_file_may_write_shorter_is_in_the_schema() -> None:
     properties = channel_schema()["properties"]
     assert properties["filter"] == {"$ref": "#/$defs/Filter"}
