@@ -25,6 +25,8 @@ SIMULATORS = {
         "vaguemestre.commands.simulate_mssante:mssante", "An MSSanté operator: SMTP, IMAP, delivery and read reports."
     ),
     "dmp": _Entry("vaguemestre.commands.simulate_dmp:dmp", "The DMP: takes and checks lots, answers queries."),
+    "insi": _Entry("vaguemestre.commands.simulate_insi:insi", "INSi: searches and verifications of the INS."),
+    "annuaire": _Entry("vaguemestre.commands.simulate_annuaire:annuaire", "The Annuaire Santé: a FHIR directory."),
 }
 
 
