@@ -1,4 +1,4 @@
-"""A hospital in a box: the example site in one engine process, and around it a GAP, an SGL and a DPI, over sockets.
+"""A hospital in a box: the example site in one engine process; around it a GAP, an SGL, a DPI, a DMP and mailboxes.
 
 The engine is the program ``vaguemestre run``, as a hospital runs it; the other systems are ``vaguemestre.simulators``.
 Patients are invented.
@@ -23,16 +23,21 @@ from typing import Any
 
 from channels.control import NotRunning, ask
 from channels.errors import ConfigError
+from channels.journal import sqlite
 from channels.loader import LoadedSite, load_site
 from transforms import batch, er7
 from vaguemestre import starter
+from vaguemestre.demo_services import PRESCRIBER, NationalServices, can_render
 from vaguemestre.simulators.systems import Receiver, Sender, Tally, pace
 from vaguemestre.simulators.traffic import Sent, Traffic
 
-_ADDRESS = re.compile(r"127\.0\.0\.1:(\d+)")
+_ADDRESS = re.compile(r"(127\.0\.0\.1|localhost):(\d+)")
 _READY_WITHIN, _DRAIN_WITHIN, _STOP_WITHIN = 30.0, 60.0, 30.0
-_RECEIVERS = {"2675": "dpi", "2676": "sgl", "2677": "dpi-oru"}
+_QUIET = 1.5
+_RECEIVERS = {"2675": "dpi", "2676": "sgl", "2677": "dpi-oru", "2678": "sgl-zam", "2679": "dpi-mail"}
 """Ports of the example's destinations -> the simulated system that listens there."""
+_FROM = {"dpi-oru": "SGL", "sgl-zam": "ZAM", "dpi-mail": "MSSanté"}
+"""Whose messages they are, when not the GAP's."""
 _LATEST = 8
 
 
@@ -63,15 +68,24 @@ class Flow:
 def make_site(folder: Path, ports: dict[str, int]) -> None:
     """Copy the example site into ``folder``, a key for its journal, and ``ports`` in the place of the example's.
 
-    ports: port of the example -> the port to write; others get a free one.
+    ports: port of the example -> the port to write; others get a free one. A channel that reads a mailbox is off when
+    there is none.
     """
-    starter.write(folder, key="demo")
+    if not folder.exists():
+        starter.write(folder, pfi=True, key="demo")
+    mailbox = folder / "channels" / "mssante-in.yaml"
+    if "2143" not in ports:
+        mailbox.write_text(mailbox.read_text("utf-8") + "enabled: false\n", "utf-8")
+    if not can_render():
+        publication = folder / "channels" / "publication.yaml"
+        plain = publication.read_text("utf-8").replace("mails: {", "mails: {pdf: false, ")
+        publication.write_text(plain, "utf-8")
     chosen = dict(ports)
     for file in (folder / "site.yaml", *sorted((folder / "channels").glob("*.yaml"))):
         text = file.read_text(encoding="utf-8")
-        for old in _ADDRESS.findall(text):
+        for _, old in _ADDRESS.findall(text):
             chosen.setdefault(old, _free_port())
-        file.write_text(_ADDRESS.sub(lambda match: f"127.0.0.1:{chosen[match[1]]}", text), encoding="utf-8")
+        file.write_text(_ADDRESS.sub(lambda match: f"{match[1]}:{chosen[match[2]]}", text), encoding="utf-8")
 
 
 def _free_port() -> int:
@@ -95,6 +109,7 @@ class Hospital:
         self._until = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._engine: asyncio.subprocess.Process | None = None
+        self.services: NationalServices | None = None
 
     @property
     def log(self) -> Path:
@@ -113,10 +128,13 @@ class Hospital:
     async def start(self) -> None:
         """Start the receivers, then the engine, then the senders. Raises ConfigError when the engine does not start."""
         for name, receiver in self.receivers.items():
-            source = "SGL" if name == "dpi-oru" else "GAP"
+            source = _FROM.get(name, "GAP")
             receiver.on_message = self._noted(f"{source} → {name.partition('-')[0].upper()}")
             await receiver.start()
-        make_site(self.folder, {port: self.receivers[name].port for port, name in _RECEIVERS.items()})
+        starter.write(self.folder, pfi=True, key="demo")
+        self.services = NationalServices(self.folder)
+        ports = await self.services.start()
+        make_site(self.folder, ports | {port: self.receivers[name].port for port, name in _RECEIVERS.items()})
         self.loaded = load_site(self.folder)
         with self.log.open("wb") as log:
             self._engine = await asyncio.create_subprocess_exec(
@@ -176,18 +194,14 @@ class Hospital:
             if file.name not in self._files:
                 self._files.add(file.name)
                 self.latest.append(Arrival(time.time(), "SGL → CR-Bio", "CDA R2", file.name))
+        if self.services is not None:
+            self.services.look(lambda *said: self.latest.append(Arrival(time.time(), *said)))
 
     async def stop(self) -> None:
         """Send nothing more, wait until nothing waits, stop the engine and the systems. May be called twice."""
         self._until.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        deadline = time.monotonic() + _DRAIN_WITHIN
-        await self.look()
-        while self._engine is not None and self._engine.returncode is None and _waiting(self.state):
-            if time.monotonic() > deadline:
-                break
-            await asyncio.sleep(0.1)
-            await self.look()
+        await self._drained()
         if self._engine is not None and self._engine.returncode is None:
             self._engine.send_signal(signal.SIGTERM)
             try:
@@ -200,6 +214,21 @@ class Hospital:
             await sender.aclose()
         for receiver in self.receivers.values():
             await receiver.stop()
+        if self.services is not None:
+            await self.services.stop()
+
+    async def _drained(self) -> None:
+        """Wait until nothing waits, and nothing came for a moment: reports of mails bring acknowledgements."""
+        deadline = quiet = time.monotonic() + _DRAIN_WITHIN
+        before = -1
+        while self._engine is not None and self._engine.returncode is None and time.monotonic() < deadline:
+            await self.look()
+            count = self.receivers["sgl-zam"].tally.messages
+            if _waiting(self.state) or count != before:
+                before, quiet = count, time.monotonic() + _QUIET
+            elif time.monotonic() > quiet:
+                return
+            await asyncio.sleep(0.1)
 
     # what happened
 
@@ -227,6 +256,7 @@ class Hospital:
                 "SGL → DPI", "oru-dpi", "dpi", tallies["dpi-oru"].distinct, tallies["dpi-oru"].out_of_order, "DPI"
             ),
             self._flow("SGL → CR-Bio", "oru-cr-bio", "cr-bio", files, 0, str(folder / "cr-bio")),
+            *self._published(),
             self._flow(
                 "DPI → facturation",
                 "dft-file",
@@ -236,6 +266,32 @@ class Hospital:
                 str(folder / "dft"),
             ),
         ]
+
+    def _published(self) -> list[Flow]:
+        """What became of the reports that were to be published."""
+        services = self.services
+        if services is None:
+            return []
+        sent = _counts(self.state, "oru-cr-bio", "publication").get("delivered", 0)
+        without_ins = sent - self._asked_for("dmp")
+        found = []
+        for where, name, arrived, filtered, place in (
+            ("CR-Bio → DMP", "dmp", services.documents, without_ins, "DMP"),
+            ("CR-Bio → MSSanté", "mssante", services.mails, 0, PRESCRIBER),
+        ):
+            counts = _counts(self.state, "publication", name)
+            aside = sum(counts.get(state, 0) for state in ("failed", "refused", "expired", "skipped"))
+            lost = sent - arrived - filtered - aside
+            found.append(Flow(where, sent, arrived, filtered, aside, lost, 0, place))
+        return found
+
+    def _asked_for(self, target: str) -> int:
+        """How many requests are for a target: what has no INS is not for the DMP."""
+        file = self.folder / "var" / "journal" / "pfi.db"
+        if not file.exists():
+            return 0
+        count = sqlite.one(sqlite.connect(file), "SELECT count(*) FROM target WHERE name=?", (target,))
+        return int(count or 0)
 
     def _flow(self, where: str, channel: str, destination: str, arrived: int, out_of_order: int, place: str) -> Flow:
         sent = len(self.senders[channel].acknowledged) if channel in self.senders else 0

@@ -67,7 +67,8 @@ class Identity:
             structure=self._structure(sender.organization),
             sector=f"{self._pfi.organization.sector}^{options.sector_system}",
             patient=f"{patient.ins}^^^&{patient.ins_oid}&ISO^NH",
-            authenticated=_moment(submission.request.time, self._site) or at,
+            # a clock that is ahead, or a message without a time: nobody has logged in later than now
+            authenticated=min(_moment(submission.request.time, self._site) or at, at),
             context=options.context,
             roles=self._roles(automatic=sender.person is None),
             purpose=_NORMAL,

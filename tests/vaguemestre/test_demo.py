@@ -25,12 +25,14 @@ pytestmark = pytest.mark.timeout(150)
 def test_the_site_is_the_example_with_other_ports(tmp_path: Path) -> None:
     make_site(tmp_path / "site", {"2675": 12345})
     loaded = load_site(tmp_path / "site")
-    assert set(loaded.channels) == {"adt-fanout", "oru-dpi", "oru-cr-bio", "dft-file"}
+    platform = {"pfi-requests", "publication", "zam", "mssante-in", "mssante-mdn"}
+    assert set(loaded.channels) == {"adt-fanout", "oru-dpi", "oru-cr-bio", "dft-file"} | platform
+    assert not loaded.channels["mssante-in"].enabled  # no mailbox is named
     dpi = loaded.channels["adt-fanout"].destinations[0]
     assert dpi.settings.connect.port == 12345
-    ports = [channel.source.settings.listen.port for channel in loaded.channels.values()]
-    assert len({*ports, loaded.site.web.listen.port if loaded.site.web else 0}) == 5
-    assert not {2575, 2580, 2581, 2590} & set(ports)
+    ports = [one.source.settings.listen.port for one in loaded.channels.values() if one.source.connector == "mllp"]
+    assert len({*ports, loaded.site.web.listen.port if loaded.site.web else 0}) == 6
+    assert not {2575, 2580, 2581, 2585, 2590} & set(ports)
     assert loaded.site.journal.key_file is not None
 
 
@@ -47,13 +49,18 @@ async def test_what_is_sent_arrives_in_order_though_the_sgl_restarts(tmp_path: P
         await hospital.stop()
     await hospital.stop()
     flows = {flow.where: flow for flow in hospital.flows()}
-    assert list(flows) == ["GAP → DPI", "GAP → SGL", "SGL → DPI", "SGL → CR-Bio", "DPI → facturation"]
+    published = ["CR-Bio → DMP", "CR-Bio → MSSanté"]
+    assert list(flows) == ["GAP → DPI", "GAP → SGL", "SGL → DPI", "SGL → CR-Bio", *published, "DPI → facturation"]
+    assert hospital.services is not None
+    assert (hospital.services.published_twice, hospital.services.faults) == (0, [])
+    assert flows["CR-Bio → DMP"].arrived > 0
     for flow in flows.values():
         assert (flow.lost, flow.out_of_order) == (0, 0), flow
     assert flows["GAP → DPI"].arrived == flows["GAP → DPI"].sent > 0
     assert flows["GAP → SGL"].filtered > 0
     assert flows["DPI → facturation"].arrived > 0
-    assert {one.where for one in hospital.latest} <= {"GAP → DPI", "GAP → SGL", "SGL → DPI", "SGL → CR-Bio"}
+    seen = {"GAP → DPI", "GAP → SGL", "SGL → DPI", "SGL → CR-Bio", "SGL → MSSanté", "ZAM → SGL", "MSSanté → DPI"}
+    assert {one.where for one in hospital.latest} <= seen
 
 
 async def test_the_dpi_gets_what_the_gap_wrote_but_the_ins_that_it_should_not_have_sent(tmp_path: Path) -> None:

@@ -36,10 +36,11 @@ def demo(
     fast: Annotated[bool, typer.Option("--fast", help="Ten times the rhythm of a hospital, for five seconds.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")] = False,
 ) -> None:
-    """Run a hospital in a box: one engine with four channels, a GAP, an SGL and a DPI around it, over real sockets.
+    """Run a hospital in a box: one engine with nine channels; a GAP, an SGL, a DPI, a DMP and mailboxes around it.
 
-    Patients are invented. Everything stays in a temporary folder, which is named at the end. In the middle the SGL
-    restarts: its messages wait, the other systems notice nothing.
+    Over real sockets; patients are invented. Results become reports in the simulated DMP and in the mailboxes of a
+    prescriber and of patients, and the SGL is told. Everything stays in a temporary folder, which is named at the end.
+    In the middle the SGL restarts: its messages wait, the other systems notice nothing.
 
     Example: vaguemestre demo --seconds 20
 
@@ -125,6 +126,7 @@ def _show_result(console: Console, hospital: Hospital, flows: list[Flow]) -> Non
 [bold]Où regarder / Where to look[/]
   {reports}/   comptes rendus CDA / CDA reports
   {bills}   actes, un fichier par nuit / acts, one file a night
+  {folder.parent / "services" / "mail"}/   courriels MSSanté reçus / MSSanté mails received
   {hospital.log}   journal technique / log
 
 [bold]Et maintenant / And now[/]

@@ -61,7 +61,7 @@ def _headers(mail: EmailMessage, sender: str, recipient: str) -> list[str]:
         found.append("Sender: absent")
     if str(mail["From"] or "").strip("<> ") != sender:
         found.append("From: the sender of the envelope")
-    if recipient not in str(mail["To"] or ""):
+    if recipient.lower() not in str(mail["To"] or "").lower():
         found.append("To: the recipient of the envelope")
     if not _SUBJECT.fullmatch(str(mail["Subject"] or "")):
         found.append("Subject: XDM/1.0/DDM+ and what follows")
@@ -97,8 +97,8 @@ def _archive(files: dict[str, bytes], recipient: str, mail: EmailMessage) -> lis
     patients = _values(metadata, _PATIENT_ID) | _values(metadata, _DOCUMENT_PATIENT)
     if len(patients) != 1:
         found.append("METADATA.XML: one patient in all patientId")
-    if recipient.lower().endswith(f"@{_PATIENTS}") and {one.split("^")[0] for one in patients} != {
-        recipient.split("@", maxsplit=1)[0]
+    if recipient.lower().endswith(f"@{_PATIENTS}") and {one.split("^")[0].lower() for one in patients} != {
+        recipient.lower().split("@", maxsplit=1)[0]
     }:
         found.append("To: the patient of the documents")
     entries = metadata.findall(f".//{{{_RIM}}}ExtrinsicObject")
