@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 
 from cryptography import x509
@@ -187,13 +188,18 @@ class Sender:
         return etree.tostring(root)
 
     def _key(self) -> rsa.RSAPrivateKey:
-        key = serialization.load_pem_private_key(self.sign.pem.read_bytes(), None)
-        assert isinstance(key, rsa.RSAPrivateKey)
-        return key
+        return _load(self.sign.pem.read_bytes())
 
     def _key_info(self) -> str:
         shown = b64(self.sign.certificate.public_bytes(serialization.Encoding.DER))
         return f"<ds:KeyInfo><ds:X509Data><ds:X509Certificate>{shown}</ds:X509Certificate></ds:X509Data></ds:KeyInfo>"
+
+
+@cache
+def _load(pem: bytes) -> rsa.RSAPrivateKey:
+    key = serialization.load_pem_private_key(pem, None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    return key
 
 
 def b64(data: bytes) -> str:
