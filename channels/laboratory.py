@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from channels.fields import Settings
+from channels.numbers import NumberKind
 
-Finess = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9AB][0-9]{7}$")]
-Rpps = Annotated[str, StringConstraints(pattern=r"^[0-9]{11}$")]
+Finess = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9AB][0-9]{7}$"), NumberKind("FINESS")]
+Rpps = Annotated[str, StringConstraints(pattern=r"^[0-9]{11}$"), NumberKind("RPPS")]
 Oid = Annotated[str, StringConstraints(pattern=r"^[0-2](\.(0|[1-9][0-9]*))+$")]
 Telecom = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{3,15}$")]
 PracticeSetting = Literal["ETABLISSEMENT", "AMBULATOIRE"]

@@ -20,6 +20,7 @@ from channels.checks import ChannelChecks, between_channels
 from channels.errors import ChannelFileError, ConfigError, ConfigErrors, UnknownNameError
 from channels.laboratory import LABORATORY_TABLES
 from channels.model import Channel, Step
+from channels.numbers import wrong_keys
 from channels.pipeline import find_transform, is_lookup
 from channels.references import References
 from channels.site import Establishment, Site
@@ -203,7 +204,18 @@ class _Loader:
         if site is not None and site.pfi is not None:
             for number, rule in enumerate(site.pfi.reports.recipients):
                 self._named_table(validator, rule.table, ("pfi", "reports", "recipients", number, "table"))
+        if site is not None:
+            self._national_numbers(validator, site)
         return site
+
+    def _national_numbers(self, validator: Validator, site: Site) -> None:
+        for place, kind, invented in wrong_keys(site):
+            problem = f"the key of this {kind} number is wrong"
+            if site.ins_domain == "production":
+                validator.fault(place, problem)
+            elif not invented:
+                document = validator.document
+                self._warnings.append(document.fault(document.value(place), problem))
 
     def _named_table(self, validator: Validator, name: str | None, place: Place) -> None:
         try:

@@ -11,10 +11,11 @@ from pydantic import Field, StringConstraints, model_validator
 
 from channels.fields import Settings
 from channels.laboratory import Oid
+from channels.numbers import NumberKind
 
-StructureId = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Z]{8,14}$")]
+StructureId = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Z]{8,14}$"), NumberKind("IDNST")]
 """Struct_IdNat: ``1`` + FINESS, ``2`` + SIREN, ``3`` + SIRET."""
-ProfessionalId = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Z/]{8,30}$")]
+ProfessionalId = Annotated[str, StringConstraints(pattern=r"^[0-9][0-9A-Z/]{8,30}$"), NumberKind("IDNPS")]
 """PS_IdNat: ``8`` + RPPS, ``0`` + ADELI, ``3`` + FINESS/internal number..."""
 Mailbox = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
 TypeCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,40}$")]

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from channels.certificates import CertificateSettings
 from channels.fields import Address, Directory, Seconds, Secret, Settings, SizeBytes
 from channels.laboratory import LaboratorySettings
+from channels.numbers import NumberKind
 from channels.pfi_settings import PfiSettings
 
 
@@ -18,7 +19,9 @@ class Establishment(Settings):
     """Who runs the engine."""
 
     name: str = Field(description="Name of the establishment, as printed on documents.")
-    finess: str = Field(pattern=r"^[0-9AB]{9}$", description="Geographic FINESS number, 9 characters.")
+    finess: Annotated[str, NumberKind("FINESS")] = Field(
+        pattern=r"^[0-9AB]{9}$", description="Geographic FINESS number, 9 characters."
+    )
     address: tuple[str, ...] = Field((), description="Postal address, line by line.")
     telecom: str | None = Field(None, description="Telephone, digits.")
 

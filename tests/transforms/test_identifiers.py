@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms import identifiers
+from transforms.ins import ins_key_is_right
 
 
 @pytest.mark.parametrize("number", ["10000005479", "99700366240"])
@@ -38,6 +39,11 @@ def test_published_finess_numbers_have_their_key(number: str) -> None:
         (identifiers.professional, "", False),
         (identifiers.structure, "2732829320", True),
         (identifiers.structure, "9750712184", False),
+        (identifiers.adeli, "751234567", True),
+        (identifiers.adeli, "2A1234567", True),
+        (identifiers.adeli, "75123456", False),
+        (identifiers.luhn, "", False),
+        (identifiers.luhn, "75071218A", False),
         (identifiers.rpps, "1000000547", False),
         (identifiers.rpps, "\uff11" + "0" * 10, False),
     ],
@@ -53,3 +59,29 @@ def test_one_wrong_digit_is_always_found(start: int, place: int, change: int) ->
     number = next(digits + str(key) for key in range(10) if identifiers.rpps(digits + str(key)))
     wrong = number[:place] + str((int(number[place]) + change) % 10) + number[place + 1 :]
     assert not identifiers.rpps(wrong)
+
+
+def test_every_kind_has_its_rule() -> None:
+    assert identifiers.is_right("IDNST", "1750712184")
+    assert not identifiers.is_right("SIREN", "732829321")
+    with pytest.raises(KeyError):
+        identifiers.is_right("NIR", "")
+
+
+@given(st.from_regex(r"[0-9]{8}", fullmatch=True), st.from_regex(r"[0-9]{4}", fullmatch=True))
+def test_another_library_agrees_on_siren_and_siret(begin: str, more: str) -> None:
+    siren, siret = pytest.importorskip("stdnum.fr.siren"), pytest.importorskip("stdnum.fr.siret")
+    company = next(f"{begin}{key}" for key in range(10) if identifiers.siren(f"{begin}{key}"))
+    for key in range(10):
+        assert identifiers.siren(f"{begin}{key}") is siren.is_valid(f"{begin}{key}")
+        ours, post = f"{company}{more}{key}", f"356000000{more}{key}"
+        assert identifiers.siret(ours) is siret.is_valid(ours)
+        # Of La Poste we take both keys: which of its offices has which is not published.
+        assert identifiers.siret(post) is (siret.is_valid(post) or identifiers.luhn(post))
+
+
+@given(st.from_regex(r"[12][0-9]{2}(0[1-9]|1[0-2])([0-8][0-9]|9[0-5]|2A|2B)[0-9]{6}", fullmatch=True))
+def test_another_library_agrees_on_the_key_of_the_ins(number: str) -> None:
+    nir = pytest.importorskip("stdnum.fr.nir")
+    for key in range(100):
+        assert ins_key_is_right(f"{number}{key:02d}") is nir.is_valid(f"{number}{key:02d}")

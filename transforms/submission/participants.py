@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transforms.er7 import Er7, Segment
+from transforms.identifiers import luhn
 from transforms.submission.authorities import is_oid
 from transforms.submission.model import Organization, Person, Recipient, RecipientKind, Sender
 from transforms.submission.notes import Notes
@@ -149,11 +150,3 @@ def structure_id(organization: Organization) -> str:
     if kind in ("SIREN", "SIRET") and number.isdecimal():
         return f"{2 if kind == 'SIREN' else 3}{number}"
     return number if not kind and organization.authority == STRUCTURES else ""
-
-
-def luhn(digits: str) -> bool:
-    """Whether the last digit is the key of those before (RPPS, FINESS, SIREN)."""
-    if not (digits.isascii() and digits.isdecimal()):
-        return False
-    doubled = [int(one) * (2 if position % 2 else 1) for position, one in enumerate(reversed(digits))]
-    return sum(one // 10 + one % 10 for one in doubled) % 10 == 0
