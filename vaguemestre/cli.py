@@ -52,6 +52,7 @@ COMMANDS = {
     "trace": _Entry("trace:trace", _TOOLS, "Show where each field of a result message is in the document made of it."),
     "explain": _Entry("explain:explain", _TOOLS, "Show a message as a tree with the standard's names, faults marked."),
     "loinc": _Entry("loinc:loinc", _TOOLS, "Transcode a laboratory's catalogue to LOINC."),
+    "insi": _Entry("insi:insi", _TOOLS, "Verify identities with INSi, check an INS, read an INS datamatrix."),
     "send": _Entry("send:send", _TOOLS, "Send messages over MLLP and show the acknowledgements."),
     "listen": _Entry("listen:listen", _TOOLS, "Receive messages over MLLP and answer as told."),
     "simulate": _Entry("simulate:simulate", _TOOLS, "Stand in for a national service: the DMP, MSSanté, INSi…"),

@@ -18,16 +18,16 @@ _console = Console(highlight=False)
 
 
 def annuaire(
-    listen: Annotated[str, typer.Option(help="Adresse d'écoute.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port HTTP.")] = 8446,
+    listen: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="HTTP port.")] = 8446,
     tables: Annotated[
         Path | None,
-        typer.Option(help="Dossier de professionals.csv, activities.csv, structures.csv ; sinon des inventés."),
+        typer.Option(help="Folder of professionals.csv, activities.csv, structures.csv; absent: invented ones."),
     ] = None,
-    key: Annotated[str, typer.Option(help="Clé d'API attendue (ESANTE-API-KEY).")] = "simulateur",
-    rate: Annotated[int, typer.Option(help="Appels par seconde avant 429.")] = 17,
-    slow: Annotated[float, typer.Option(help="Secondes avant chaque réponse.")] = 0.0,
-    http: Annotated[int, typer.Option(help="Statut HTTP à chaque appel, par exemple 503.")] = 0,
+    key: Annotated[str, typer.Option(help="API key that is expected (ESANTE-API-KEY).")] = "simulateur",
+    rate: Annotated[int, typer.Option(help="Calls a second before 429.")] = 17,
+    slow: Annotated[float, typer.Option(help="Seconds before each answer.")] = 0.0,
+    http: Annotated[int, typer.Option(help="HTTP status of every answer, such as 503.")] = 0,
 ) -> None:
     """The Annuaire Santé (FHIR R4): professionals, activities, structures and their MSSanté mailboxes.
 

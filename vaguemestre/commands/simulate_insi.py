@@ -21,17 +21,22 @@ _console = Console(highlight=False)
 
 
 def insi(
-    directory: Annotated[Path, typer.Option(help="Dossier des certificats (créé).")] = Path("insi"),
-    listen: Annotated[str, typer.Option(help="Adresse d'écoute.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port HTTPS.")] = 8445,
+    directory: Annotated[Path, typer.Option(help="Folder of certificates; made.")] = Path("insi"),
+    listen: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="HTTPS port.")] = 8445,
     people: Annotated[
-        Path | None, typer.Option(help="Table des personnes (CSV) ; sinon des personnes inventées.", dir_okay=False)
+        Path | None,
+        typer.Option(help="Table of people (CSV), under test OIDs; absent: eight invented ones.", dir_okay=False),
     ] = None,
-    idam: Annotated[list[str] | None, typer.Option(help="Numéro d'autorisation accepté ; à répéter.")] = None,
-    structure: Annotated[str, typer.Option(help="Struct_IdNat des certificats délivrés.")] = "1990000001",
-    slow: Annotated[float, typer.Option(help="Secondes avant chaque réponse.")] = 0.0,
-    code: Annotated[str, typer.Option(help="Code réponse imposé : 00, 01, 02.")] = "",
-    fault: Annotated[str, typer.Option(help="Faute SOAP à chaque appel, par exemple insi_102.")] = "",
+    idam: Annotated[
+        list[str] | None, typer.Option(help="Authorisation number that is taken; repeat. Absent: SIMULATEUR.")
+    ] = None,
+    structure: Annotated[
+        str, typer.Option(help="Structure (Struct_IdNat) of the certificates that it makes.")
+    ] = "1990000001",
+    slow: Annotated[float, typer.Option(help="Seconds before each answer.")] = 0.0,
+    code: Annotated[str, typer.Option(help="Code of every search: 00, 01, 02.")] = "",
+    fault: Annotated[str, typer.Option(help="SOAP fault to every call, such as insi_102.")] = "",
 ) -> None:
     """INSi: searches by traits and verifications over mutual TLS; checks each call and tells which rules it breaks.
 
