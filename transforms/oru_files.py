@@ -15,6 +15,7 @@ from transforms.report import Attachment
 _DATA_URL = re.compile(r"data:[a-z/+.-]+;base64,", re.IGNORECASE)
 _IMAGES = {"PNG": "image/png", "JPEG": "image/jpeg", "JPG": "image/jpeg", "GIF": "image/gif"}
 _SIGNATURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff", "image/gif": b"GIF8"}
+_ENDS = {"image/png": b"IEND\xaeB`\x82", "image/jpeg": b"\xff\xd9", "image/gif": b";"}
 _DOCUMENTS = frozenset({"XML", "CDA", "X-HL7-CDA-LEVEL-THREE", "X-HL7-CDA-LEVEL-ONE"})
 
 
@@ -75,6 +76,9 @@ def _whole_pdf(data: str, obx: Line) -> str:
 
 
 def _checked(data: str, media_type: str, obx: Line) -> str:
-    if not base64.b64decode(data).startswith(_SIGNATURES[media_type]):
+    file = base64.b64decode(data)
+    if not file.startswith(_SIGNATURES[media_type]):
         raise ParseError("the file is not the image that it says", f"{obx.at(5)}.5", "102")
+    if _ENDS[media_type] not in file[-1024:]:  # some devices write more behind the end
+        raise ParseError("the file is not a whole image", f"{obx.at(5)}.5", "102")
     return data

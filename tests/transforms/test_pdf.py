@@ -4,21 +4,31 @@ import base64
 import io
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
+from channels.errors import ParseError
+from channels.message import Message
 from tests.parts import require
-from tests.transforms.laboratory import Validate, context, edited, fixture, validator
+from tests.transforms.laboratory import PDF, Validate, context, edited, fixture, validator
+from tests.transforms.preflight import preflight
+from transforms import er7
 from transforms.cda import cr_bio
+from transforms.ins_datamatrix import payload
 from transforms.oru import read_report
 from transforms.report import Report
 
 pytest.importorskip("weasyprint")
 
+from PIL import Image
+
 from transforms.pdf import html, render
 
+IMAGE = "OBX[5]"
+"""Of the electrophoresis: its image."""
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file.*sRGB:ResourceWarning")
 
 
@@ -93,6 +103,85 @@ def test_it_is_pdf_a_with_its_fonts_inside() -> None:
         ]
         assert fonts
         assert all({"/FontFile", "/FontFile2", "/FontFile3"} & set(font.FontDescriptor.keys()) for font in fonts)
+
+
+def sixty() -> Message:
+    """The results of ``oru_multi``, again and again, and a comment of more than a page."""
+    lines = fixture("oru_multi").body.decode().rstrip("\r").split("\r")
+    results = [line for line in lines if line.startswith("OBX")]
+    while sum(line.startswith("OBX") for line in lines) < 60:
+        lines.append(results[len(lines) % len(results)])
+    lines += [f"NTE|{number}|L|Ligne {number} d'un long commentaire : é, œ, µ, ≤, 10⁹/L." for number in range(1, 90)]
+    return er7.message(("\r".join(lines) + "\r").encode())
+
+
+def picture(mode: str, kind: str) -> Message:
+    """The electrophoresis with another image: ``mode`` of Pillow, written as ``kind``."""
+    made = io.BytesIO()
+    Image.new(mode, (40, 20)).save(made, kind)
+    field = f"SGL^IM^{kind}^Base64^{base64.b64encode(made.getvalue()).decode()}"
+    return edited("oru_electrophorese", (IMAGE, 5, field))
+
+
+PRINTED: dict[str, Callable[[], Message]] = {
+    "one result": lambda: fixture("oru_crp"),
+    "sixty results and a long comment": sixty,
+    "urine culture": lambda: fixture("oru_ecbu"),
+    "blood culture": lambda: fixture("oru_hemoculture"),
+    "an image": lambda: fixture("oru_electrophorese"),
+    "a transparent image": lambda: picture("RGBA", "PNG"),
+    "grey and transparent": lambda: picture("LA", "PNG"),
+    "an image for printers": lambda: picture("CMYK", "JPEG"),
+    "a palette": lambda: picture("P", "GIF"),
+    "no INS": lambda: edited("oru_crp", ("PID", 32, "PROV")),
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_an_independent_checker_finds_pdf_a_1b(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.pdf"
+    path.write_bytes(render(read_report(PRINTED[name](), context())))
+    assert preflight(path) == []
+
+
+def test_the_independent_checker_sees_what_is_no_pdf_a(tmp_path: Path) -> None:
+    path = tmp_path / "report.pdf"
+    path.write_bytes(PDF)
+    assert preflight(path)
+
+
+def test_an_image_that_cannot_be_shown_is_refused_with_its_place() -> None:
+    made = io.BytesIO()
+    Image.effect_noise((40, 20), 50).save(made, "PNG")
+    broken = bytearray(made.getvalue())
+    broken[41:60] = b"\xff" * 19
+    data = base64.b64encode(bytes(broken)).decode()
+    one = report("oru_electrophorese", (IMAGE, 5, f"SGL^IM^PNG^Base64^{data}"))
+    with pytest.raises(ParseError) as refused:
+        render(one)
+    assert refused.value.place == f"{IMAGE}-5.5"
+
+
+@pytest.mark.parametrize("name", ["oru_multi", "oru_crp"])
+def test_the_datamatrix_is_scanned_from_the_printed_page(name: str, tmp_path: Path) -> None:
+    zxing = pytest.importorskip("zxingcpp")
+    tool = require("pdftoppm", "poppler-utils")
+    one = report(name)
+    assert one.patient.ins is not None
+    (tmp_path / "report.pdf").write_bytes(render(one))
+    printed = [tool, "-r", "200", "-f", "1", "-l", "1", "-gray", str(tmp_path / "report.pdf"), str(tmp_path / "page")]
+    subprocess.run(printed, check=True)
+    (page,) = tmp_path.glob("page*.pgm")
+    (symbol,) = zxing.read_barcodes(grey(page), formats=zxing.BarcodeFormat.DataMatrix)
+    assert symbol.bytes == payload(one.patient, one.patient.ins).encode("ascii")
+    assert b"\x1d" in symbol.bytes
+
+
+def grey(path: Path) -> memoryview:
+    """Rows of a PGM image."""
+    kind, width, height, depth, pixels = path.read_bytes().split(maxsplit=4)
+    assert (kind, depth) == (b"P5", b"255")
+    return memoryview(pixels).cast("B", (int(height), int(width)))
 
 
 def test_markup_in_the_message_is_only_text() -> None:
