@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import httpx
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from channels.certificates import ClientCertificate, SigningCertificate
 from channels.fields import ExistingFile, Seconds, Settings, SizeBytes, one_or_more
 
 
@@ -74,25 +75,33 @@ class InsiServiceSettings(Settings):
     """Where INSi is, who we are there, and what its public texts leave open."""
 
     url: Url = Field(description="Address of the service, such as https://services-ps-tlsm.ameli.fr/lps.")
-    tls: str | None = Field(
+    tls: ClientCertificate = Field(
         None, description="Certificate that we show (AUTH_CLI), by its name in `site.yaml`. Needed with https."
     )
-    sign: str = Field(description="Certificate that signs the assertion (SIGN), by its name in `site.yaml`; RSA.")
+    sign: SigningCertificate = Field(
+        description="Certificate that signs the assertion (SIGN), by its name in `site.yaml`; RSA."
+    )
     authorities: ExistingFile | None = Field(
         None, description="PEM file of the authorities of INSi's server; the system's when absent."
     )
     server_name: str | None = Field(None, description="Name in the server's certificate, when not the host.")
     context: InsiContext
     assertion: InsiAssertion = InsiAssertion()
-    search: InsiOperation = InsiOperation(
-        action="urn:ServiceIdentiteCertifiee:1.0.0:rechercherInsAvecTraitsIdentite",
-        namespace="http://www.cnamts.fr/INSiRecSans",
-        element="RECSANSVITALE",
+    search: InsiOperation = Field(
+        InsiOperation(
+            action="urn:ServiceIdentiteCertifiee:1.0.0:rechercherInsAvecTraitsIdentite",
+            namespace="http://www.cnamts.fr/INSiRecSans",
+            element="RECSANSVITALE",
+        ),
+        description="INS2, search by traits; as the service publishes it.",
     )
-    verification: InsiOperation = InsiOperation(
-        action="urn:ServiceIdentiteCertifiee:1.0.0:verifierInsIdentite",
-        namespace="http://www.cnamts.fr/INSiVerifUnitaire",
-        element="VERIFUNITAIRE",
+    verification: InsiOperation = Field(
+        InsiOperation(
+            action="urn:ServiceIdentiteCertifiee:1.0.0:verifierInsIdentite",
+            namespace="http://www.cnamts.fr/INSiVerifUnitaire",
+            element="VERIFUNITAIRE",
+        ),
+        description="INS3, verification; its names are not public, to be replaced from the WSDL.",
     )
     several_given: Literal["repeat", "join"] = Field(
         "repeat", description="All given names at once: one element each, or one with spaces between."
