@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import httpx
 from pydantic import AfterValidator, Field
 
+from channels.certificates import ClientCertificate, SigningCertificate
 from channels.fields import ExistingFile, Seconds, Settings, SizeBytes
 from channels.laboratory import Oid
 from connectors.dmp.names import DnOrder
@@ -87,10 +88,12 @@ class DmpSettings(Settings):
 
     registry: Url = Field(description="Address of the service `registry` (query, deletion).")
     patients: Url | None = Field(None, description="Address of the service `patients`. Absent: no existence test.")
-    tls: str | None = Field(
+    tls: ClientCertificate = Field(
         None, description="Certificate that we show (AUTH_CLI), by its name in `site.yaml`. Needed with https."
     )
-    sign: str = Field(description="Certificate that signs (SIGN), by its name in `site.yaml`; an RSA key.")
+    sign: SigningCertificate = Field(
+        description="Certificate that signs (SIGN), by its name in `site.yaml`; an RSA key."
+    )
     authorities: ExistingFile | None = Field(
         None, description="PEM file of the authorities of the DMP's server; the system's when absent."
     )
