@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import grp
 import mailbox
 import os
@@ -78,13 +77,19 @@ class Mailboxes:
     def add(self, address: str, raw: bytes) -> None:
         """Put a mail into the inbox of an address."""
         place = self.folder / address
+        fresh = not place.exists()
         box = mailbox.Maildir(place, create=True)
-        box.add(raw.replace(b"\r\n", b"\n"))
+        if fresh:
+            for one in (place, *place.iterdir()):
+                self._give(one)
+        kept = self.folder / ".given"  # a mail appears with its owner, or its reader could not open it
+        kept.mkdir(exist_ok=True)
+        draft = mailbox.Maildir(kept / "drafts", create=True)
+        name = draft.add(raw.replace(b"\r\n", b"\n"))
+        self._give(kept / "drafts" / "new" / name)
+        (kept / "drafts" / "new" / name).rename(place / "new" / name)
         box.close()
-        if os.geteuid() == 0:
-            for one in (place, *place.rglob("*")):
-                with contextlib.suppress(FileNotFoundError):
-                    self._give(one)
+        draft.close()
 
     def _give(self, path: Path) -> None:
         if os.geteuid() == 0 and (owner := _owners()["user"]) != "root":

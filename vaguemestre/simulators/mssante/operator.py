@@ -87,6 +87,7 @@ class MssanteSimulator:
         self.client = self.authority.keep("client", "client")
         self.boxes = Mailboxes(directory / "mail")
         self._manners, self._next = Manners(), _Next()
+        self._known: set[tuple[str, str]] = set()
         self._ports = (smtp_port, imap_port)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -166,7 +167,8 @@ class MssanteSimulator:
         message_id, subject = str(head["Message-ID"] or ""), str(head["Subject"] or "")
         carries = head.get_content_type() == "multipart/mixed" and "XDM/1.0/DDM" in subject and "[KO" not in subject
         wrong = faults(mail.content, mail.sender, recipient) if carries else []
-        known = any((one.message_id, one.recipient) == (message_id, recipient) for one in self.mails)
+        known = (message_id, recipient) in self._known
+        self._known.add((message_id, recipient))
         made = Received(
             time.time(), mail.sender, recipient, message_id, subject, mail.content, tuple(wrong), repeated=known
         )  # fmt: skip
