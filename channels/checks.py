@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from channels import registry
+from channels.certificates import CertificateSettings, named
 from channels.errors import ChannelFileError, ConfigError, UnknownNameError
 from channels.fields import HostPort
 from channels.links import CONNECTOR, targets
@@ -168,6 +169,9 @@ def between_channels(channels: list[tuple[Channel, Document]], site: Site | None
     """Faults that two files make together: an address taken twice, messages that would turn for ever."""
     enabled = [(channel, document) for channel, document in channels if channel.enabled]
     yield from _hand_overs(enabled)
+    if site is not None:
+        for channel, document in channels:
+            yield from _certificates(channel, document, site.certificates)
     taken: list[tuple[HostPort, str]] = []
     if site is not None and site.web is not None:
         taken.append((site.web.listen, "`web` of site.yaml"))
@@ -193,6 +197,31 @@ def _hand_overs(channels: list[tuple[Channel, Document]]) -> Iterator[ChannelFil
                 yield document.fault(mark, f"no enabled channel is called {name!r}{suggestion(name, sources)}")
             elif sources[name] != CONNECTOR:
                 yield document.fault(mark, f"the source of {name} is {sources[name]}: it must be `channel: {{}}`")
+
+
+def _certificates(
+    channel: Channel, document: Document, known: Mapping[str, CertificateSettings]
+) -> Iterator[ChannelFileError]:
+    """Certificates that settings name, and that are not in site.yaml or are of another use there."""
+    for model, place, mark in _settings(channel):
+        for inside, name, use in named(model, place):
+            at = document.value(inside) if mark is None else mark
+            if name not in known:
+                yield document.fault(at, f"site.yaml has no certificate {name!r}{suggestion(name, known)}")
+            elif known[name].use != use:
+                said = f"the certificate {name!r} is of `use: {known[name].use}` in site.yaml; `{use}` is needed"
+                yield document.fault(at, said)
+
+
+def _settings(channel: Channel) -> Iterator[tuple[Any, Place, tuple[int, int] | None]]:
+    """Settings of the connectors and options of the steps: where they are written, or the mark of their step."""
+    yield channel.source.settings, ("source", channel.source.connector), None
+    for step in channel.transform:
+        yield step.options, (), step.place
+    for index, destination in enumerate(channel.destinations):
+        yield destination.settings, ("destinations", index, destination.connector), None
+        for step in destination.transform:
+            yield step.options, (), step.place
 
 
 def _loops(channels: list[tuple[Channel, Document]]) -> Iterator[ChannelFileError]:

@@ -268,6 +268,20 @@ def _texts(value: Any) -> Iterator[str]:
         yield value
 
 
+def _certificates(value: Any) -> dict[str, str]:
+    """Name -> use of the certificates that an example names."""
+    if isinstance(value, list):
+        return {name: use for one in value for name, use in _certificates(one).items()}
+    if not isinstance(value, dict):
+        return {}
+    found = {name: use for one in value.values() for name, use in _certificates(one).items()}
+    for key, use in (("tls", "client"), ("certificate", "client"), ("sign", "sign")):
+        name = value.get(key)
+        if isinstance(name, str) and "." not in name and name not in ("starttls", "implicit"):
+            found[name] = use
+    return found
+
+
 def _site_for(fence: Fence, data: dict[str, Any], folder: Path) -> dict[str, str]:
     """Write a site with one example in it and all that the example names; returns the environment it needs."""
     shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
@@ -280,6 +294,11 @@ def _site_for(fence: Fence, data: dict[str, Any], folder: Path) -> dict[str, str
     name = "site.yaml" if "site" in data else f"channels/{data['channel']}.yaml"
     whole = "fragment" not in fence.words
     (folder / name).write_text(fence.text if whole else json.dumps(data, ensure_ascii=False), "utf-8")
+    for certificate, use in _certificates(data).items() if "site" not in data else ():
+        site = folder / "site.yaml"
+        head = "" if "certificates:" in site.read_text("utf-8") else "certificates:\n"
+        line = f"  {certificate}: {{file: site.yaml, use: {use}}}\n"
+        site.write_text(f"{site.read_text('utf-8')}{head}{line}", "utf-8")
     environment = {"CREDENTIALS_DIRECTORY": str(folder / "credentials")}
     (folder / "credentials").mkdir()
     for text in _texts(data):

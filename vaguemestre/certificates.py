@@ -14,11 +14,11 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from pydantic import BaseModel
 
-from channels.certificates import CertificateSettings
+from channels.certificates import CertificateSettings, named
 from channels.errors import ConfigError
 from channels.loader import LoadedSite
+from channels.model import Channel
 from channels.ports import Surroundings
 from connectors.certificates import Credentials, load
 
@@ -49,19 +49,18 @@ class Report:
 
 def inspect(loaded: LoadedSite, now: datetime | None = None) -> list[Report]:
     """Every certificate of a site, in the order of ``site.yaml``."""
-    used: dict[str, list[tuple[str, str]]] = {}
-    for service, setting, name in _uses(loaded):
-        used.setdefault(name, []).append((service, setting))
+    used: dict[str, list[str]] = {}
+    for service, name in _uses(loaded):
+        used.setdefault(name, []).append(service)
     return [
-        _report(loaded, name, settings, used.get(name, []), now or datetime.now(UTC))
+        _report(loaded, name, settings, tuple(used.get(name, ())), now or datetime.now(UTC))
         for name, settings in loaded.site.certificates.items()
     ]
 
 
 def _report(
-    loaded: LoadedSite, name: str, settings: CertificateSettings, used: list[tuple[str, str]], now: datetime
+    loaded: LoadedSite, name: str, settings: CertificateSettings, services: tuple[str, ...], now: datetime
 ) -> Report:
-    services = tuple(f"{service}: {setting}" for service, setting in used)
     surroundings = Surroundings(loaded.site, loaded.directory, "-", name)
     try:
         own = load(settings, surroundings, name)
@@ -79,14 +78,12 @@ def _report(
         _name(certificate.issuer, NameOID.COMMON_NAME),
         certificate.not_valid_after_utc.date().isoformat(),
         days,
-        tuple(_problems(loaded, settings, own, used, now)),
-        tuple(_warnings(days, used)),
+        tuple(_problems(loaded, settings, own, now)),
+        tuple(_warnings(days, services)),
     )
 
 
-def _problems(
-    loaded: LoadedSite, settings: CertificateSettings, own: Credentials, used: list[tuple[str, str]], now: datetime
-) -> Iterator[str]:
+def _problems(loaded: LoadedSite, settings: CertificateSettings, own: Credentials, now: datetime) -> Iterator[str]:
     certificate = own.certificate
     if now > certificate.not_valid_after_utc:
         yield "it has ended"
@@ -94,10 +91,6 @@ def _problems(
         yield "it does not begin before " + certificate.not_valid_before_utc.date().isoformat()
     if not _fits(certificate, settings.use):
         yield f"its usages are not those of `use: {settings.use}`"
-    for service, setting in used:
-        asked = "sign" if setting.rpartition(".")[2] == "sign" else "client"
-        if settings.use != asked:
-            yield f"{service} uses it as `{asked}`, and site.yaml says `use: {settings.use}`"
     structure = _structure(loaded)
     if (
         structure
@@ -112,10 +105,10 @@ def _problems(
         yield from _revoked(certificate, surroundings.path(settings.revoked), now)
 
 
-def _warnings(days: int, used: list[tuple[str, str]]) -> Iterator[str]:
+def _warnings(days: int, services: tuple[str, ...]) -> Iterator[str]:
     if 0 <= days <= WARN_AT[0]:
         yield f"it ends in {days} days"
-    if not used:
+    if not services:
         yield "no service uses it"
 
 
@@ -190,27 +183,23 @@ def _name(name: x509.Name, kind: x509.ObjectIdentifier) -> str:
     return str(found[0].value) if found else ""
 
 
-def _uses(loaded: LoadedSite) -> Iterator[tuple[str, str, str]]:
-    """Service, setting and name, of every setting that names a certificate of the site."""
-    known = set(loaded.site.certificates)
+def _uses(loaded: LoadedSite) -> Iterator[tuple[str, str]]:
+    """Service with its setting, and name, of every setting that names a certificate of the site."""
     for channel in loaded.channels.values():
-        models = [(f"{channel.channel}/source", channel.source.settings)]
-        models += [(f"{channel.channel}/{step.name}", step.options) for step in channel.transform]
-        for one in channel.destinations:
-            models.append((f"{channel.channel}/{one.name}", one.settings))
-            models += [(f"{channel.channel}/{one.name}/{step.name}", step.options) for step in one.transform]
-        for service, model in models:
-            for setting, value in _texts(model):
-                if value in known:
-                    yield service, setting, value
+        for where, model in _settings(channel):
+            for place, name, _ in named(model):
+                yield f"{where}: {'.'.join(map(str, place))}", name
 
 
-def _texts(model: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    if isinstance(model, BaseModel):
-        for name in type(model).model_fields:
-            yield from _texts(getattr(model, name), f"{path}.{name}" if path else name)
-    elif isinstance(model, str):
-        yield path, model
+def _settings(channel: Channel) -> Iterator[tuple[str, Any]]:
+    name = channel.channel
+    yield f"{name}/source", channel.source.settings
+    for step in channel.transform:
+        yield f"{name}/{step.name}", step.options
+    for one in channel.destinations:
+        yield f"{name}/{one.name}", one.settings
+        for step in one.transform:
+            yield f"{name}/{one.name}/{step.name}", step.options
 
 
 __all__ = ["WARN_AT", "Report", "inspect"]

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from channels.certificates import ClientCertificate
 from channels.fields import Address, ExistingFile, Seconds, Secret, Settings, TlsClient
 from channels.ports import Surroundings
 from connectors.certificates import client_tls
@@ -20,7 +21,7 @@ class MssanteServer(Settings):
     tls: Literal["starttls", "implicit"] = Field(
         "starttls", description="`starttls` (ports 587, 143), which the server must offer, or `implicit` (465, 993)."
     )
-    certificate: str | None = Field(
+    certificate: ClientCertificate = Field(
         None, description="Name of our certificate in `certificates` of `site.yaml` (organisation, AUTH_CLI)."
     )
     authorities: ExistingFile | None = Field(

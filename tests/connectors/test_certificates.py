@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from channels.certificates import CertificateSettings
-from channels.errors import ConfigError
+from channels.errors import ConfigError, ConfigErrors
 from channels.loader import LoadedSite, load_site
 from channels.ports import Surroundings
 from connectors.certificates import client_tls, credentials
@@ -188,6 +188,54 @@ def test_a_revoked_certificate_and_a_stranger_are_found(authority: Authority, tm
     issued.p12.write_bytes(stranger.p12.read_bytes())
     (report,) = inspect(again(tmp_path))
     assert report.problems == ("no authority of `authorities` signed it", "the revocation list is another authority's")
+
+
+SENDS = """\
+channel: publication
+source: {channel: {}}
+transform:
+  - insi: {url: "https://insi.example/lps", tls: auth, sign: sign, context: {idam: X}}
+destinations:
+  - name: mssante
+    mssante:
+      connect: mail.example:587
+      certificate: auth
+"""
+
+
+def test_each_service_is_named_with_its_setting(authority: Authority, tmp_path: Path) -> None:
+    authority.issue("auth", "client")
+    authority.issue("sign", "sign")
+    site(tmp_path, authority, auth="client", sign="sign")
+    (tmp_path / "channels" / "publication.yaml").write_text(SENDS)
+    found = {one.name: one.services for one in inspect(again(tmp_path))}
+    assert found["auth"] == ("publication/insi: tls", "publication/mssante: certificate")
+    assert found["sign"] == ("publication/insi: sign",)
+
+
+@pytest.mark.parametrize(
+    "old, new, place, problem",
+    [
+        ("certificate: auth", "certificate: auht", "9:20", "site.yaml has no certificate 'auht'; did you mean 'auth'?"),
+        (
+            "certificate: auth",
+            "certificate: sign",
+            "9:20",
+            "the certificate 'sign' is of `use: sign` in site.yaml; `client` is needed",
+        ),
+        ("tls: auth, sign: sign", "sign: other", "4:5", "site.yaml has no certificate 'other'"),
+    ],
+)
+def test_a_certificate_that_is_not_there_is_found_where_it_is_named(
+    authority: Authority, tmp_path: Path, old: str, new: str, place: str, problem: str
+) -> None:
+    authority.issue("auth", "client")
+    authority.issue("sign", "sign")
+    site(tmp_path, authority, auth="client", sign="sign")
+    (tmp_path / "channels" / "publication.yaml").write_text(SENDS.replace(old, new))
+    with pytest.raises(ConfigErrors) as caught:
+        again(tmp_path)
+    assert [str(one) for one in caught.value.faults] == [f"channels/publication.yaml:{place}: {problem}"]
 
 
 def test_the_command_says_who_uses_what(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
