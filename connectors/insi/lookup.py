@@ -83,13 +83,12 @@ class InsiLookup:
     async def _decided(self, message: Message, patients: list[er7.Segment]) -> _Outcome:
         """Whether the identity may be asked about, then the question."""
         pid = patients[0]
-        has_ins = bool(_declared(pid))
         unknown = not self._options.provisional and not _has_status(pid, "VALI")
         if len(patients) > 1 or unknown or self._excluded(message, pid):
             return _Outcome("excluded", message)
         if self._options.policy == "verify":
-            return await self._verified(message, pid) if has_ins else _Outcome("absent", message)
-        if has_ins:
+            return await self._verified(message, pid) if _numbers(pid) else _Outcome("absent", message)
+        if _numbers(pid) or _deleted(pid):
             return _Outcome("present", message)
         return await self._searched(message, pid)
 
@@ -155,7 +154,7 @@ class InsiLookup:
     async def _verified(self, message: Message, pid: er7.Segment) -> _Outcome:
         """The INS in use: the NIR when there are both. Of another domain or with a wrong key, it is not asked about."""
         domain = self._surroundings.site.ins_domain
-        found = [(pid.get(f"{one}.1").strip(), pid.get(f"{one}.4.2").strip(), one) for one in _declared(pid)]
+        found = [(pid.get(f"{one}.1").strip(), pid.get(f"{one}.4.2").strip(), one) for one in _numbers(pid)]
         usable = [one for one in found if ins_kind(one[1], domain)]
         number, oid, place = next((one for one in usable if ins_kind(one[1], domain) == "NIR"), (usable or found)[0])
         if not usable or not ins_key_is_right(number):
@@ -180,7 +179,7 @@ class InsiLookup:
         if self._options.on_mismatch == "withhold":
             own = er7.parse(message.body, message.charset)
             pid = own.all("PID")[0]
-            gone = {int(one[2:-1]) for one in _declared(pid)}
+            gone = {int(one[2:-1]) for one in _numbers(pid)}
             kept = [one for number, one in enumerate(pid.repetitions(3), 1) if number not in gone]
             pid[3] = own.separators.repetition.join(kept)
             message = message.with_body(own.encode())
@@ -214,7 +213,17 @@ def _has_status(pid: er7.Segment, status: str) -> bool:
     return status in _statuses(pid)
 
 
-def _declared(pid: er7.Segment) -> list[str]:
-    """Places of the INS in PID-3. An order to delete it counts: where the master takes it away, none is put back."""
-    places = [f"3[{number}]" for number in range(1, len(pid.repetitions(3)) + 1)]
-    return [one for one in places if is_ins(pid, one) or pid.get(f"{one}.5").strip().upper() == "INS"]
+def _places(pid: er7.Segment) -> list[str]:
+    return [f"3[{number}]" for number in range(1, len(pid.repetitions(3)) + 1)]
+
+
+def _numbers(pid: er7.Segment) -> list[str]:
+    """Places of each INS in PID-3."""
+    return [one for one in _places(pid) if is_ins(pid, one)]
+
+
+def _deleted(pid: er7.Segment) -> bool:
+    """Whether PID-3 orders to delete the INS: where the master takes it away, none is put back."""
+    return any(
+        pid.get(f"{one}.1") == '""' and pid.get(f"{one}.5").strip().upper() in ("INS", "") for one in _places(pid)
+    )

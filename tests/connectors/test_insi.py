@@ -99,6 +99,7 @@ async def test_a_proposal_changes_no_byte(insi: World, policy: str, said: str) -
         (adt(more="PID|2||8^^^GAP^PI\r"), "excluded 0"),
         (adt(ids=with_ins()), "present 0"),
         (adt(ids='77^^^GAP^PI~""^^^A&1.2.250.1.213.1.4.10&ISO^INS'), "present 0"),
+        (adt(ids='""'), "present 0"),
         (adt(ids=f"{RUTH}^^^ASIP-SANTE-NIR&{OID}&ISO^NH"), "qualified 1"),
         (adt(sex="U"), "incomplete 0"),
         (adt(birth="197903"), "incomplete 0"),
@@ -211,6 +212,8 @@ async def test_other_messages_go_on_as_they_are(insi: World) -> None:
         (adt(ids=with_ins(RUTH[:13] + "88")), "mismatch 0"),
         (adt(ids=with_ins(oid="1.2.250.1.213.1.4.8")), "mismatch 0"),
         (adt(), "absent 0"),
+        (adt(ids=f'77^^^GAP^PI~""^^^A&{OID}&ISO^INS'), "absent 0"),
+        (adt(ids=with_ins(oid="")), "mismatch 0"),
         (adt(ids=with_ins(), status="PROV"), "excluded 0"),
     ],
 )
