@@ -157,7 +157,7 @@ async def test_a_waiting_delivery_can_be_skipped_but_not_one_under_way() -> None
 
 
 async def test_bodies_beyond_the_budget_stay_on_disk() -> None:
-    queue = Lanes("c/d", model(queue=Queue(memory="30B")), Store(), 0)
+    queue = Lanes("c/d", model(queue=Queue(memory="15B")), Store(), 0)
     entries = [add(queue, number, 7) for number in range(1, 5)]
     assert [entry is not None and entry.work is not None for entry in entries] == [True, True, False, False]
 
