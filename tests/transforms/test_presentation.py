@@ -1,5 +1,13 @@
 """The self-presentable variant: valid, the same content, and it shows the narrative without any script."""
 
+import contextlib
+import http.server
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,6 +58,42 @@ def test_it_shows_its_narrative(name: str) -> None:
         assert " ".join(result.code.text.split()) in shown
         for value in result.values:
             assert " ".join(value.source.split("\n")[0].split()) in shown
+
+
+@pytest.mark.parametrize("where", ["the disk", "a server"])
+def test_a_browser_shows_it(where: str, tmp_path: Path) -> None:
+    """Chromium, which takes no style sheet from a file, not even the one in which the document stands."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("chromium is not installed")
+    (tmp_path / "report.xml").write_bytes(self_presentable(document(), context()).body)
+    with contextlib.ExitStack() as stack:
+        address = (tmp_path / "report.xml").as_uri()
+        if where == "a server":
+            address = stack.enter_context(served(tmp_path)) + "/report.xml"
+        quiet = ("quic", "background-networking", "component-update", "sync", "gpu", "extensions")
+        options = ["--headless", "--no-first-run", *(f"--disable-{one}" for one in quiet)]
+        options += ["--no-sandbox"] if os.getuid() == 0 else []
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        done = subprocess.run([browser, *options, profile, "--dump-dom", address], capture_output=True, check=True)
+    assert "Compte rendu d'examens biologiques" in done.stdout.decode()
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The files of a folder over HTTP; its address."""
+    handler = partial(QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name that the class has
+        """Nothing on standard error."""
 
 
 def test_markup_in_a_value_is_only_text() -> None:

@@ -18,6 +18,9 @@ from channels.ports import Context, in_worker
 from transforms.validation.document import CDA, parse
 
 _DATA = "urn:asip-sante:ci-sis"
+_NAME = "vgm-presentation"
+"""Of the style sheet in its document: by this name Chromium uses it without opening the file again, which it refuses to do
+on a disk. It takes the first ``xml-stylesheet``, Firefox the last one: ``#``, which CI-SIS writes."""
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 
@@ -41,8 +44,9 @@ def self_presentable(message: Message, context: Context) -> Message:  # noqa: AR
     for child in sheet:
         root.append(child)
     _copy(document, etree.SubElement(root, f"{{{_DATA}}}Contenu"))
-    instruction = etree.ProcessingInstruction("xml-stylesheet", 'type="text/xsl" href="#"')
-    root.addprevious(instruction)
+    root.set("{http://www.w3.org/XML/1998/namespace}id", _NAME)
+    for place in (f"#{_NAME}", "#"):
+        root.addprevious(etree.ProcessingInstruction("xml-stylesheet", f'type="text/xsl" href="{place}"'))
     body = etree.tostring(root.getroottree(), encoding="UTF-8", xml_declaration=True)
     return message.with_body(body, charset="utf-8")
 
