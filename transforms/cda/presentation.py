@@ -19,8 +19,9 @@ from transforms.validation.document import CDA, parse
 
 _DATA = "urn:asip-sante:ci-sis"
 _NAME = "vgm-presentation"
-"""Of the style sheet in its document: by this name Chromium uses it without opening the file again, which it refuses to do
-on a disk. It takes the first ``xml-stylesheet``, Firefox the last one: ``#``, which CI-SIS writes."""
+"""Of the style sheet in its document: by this name Chromium uses it without opening the file again, which it refuses to
+do on a disk. It takes the first ``xml-stylesheet``, Firefox the last one: ``#``, which CI-SIS writes.
+"""
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 
