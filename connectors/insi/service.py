@@ -115,6 +115,8 @@ class Insi:
                 control_id=control_id,
                 operation=name,
                 message_id=number,
+                sender=self._contexts.sender,
+                certificate=format(self._signer()[0].certificate.serial_number, "x"),
                 status=status,
                 seconds=round(time.monotonic() - started, 3),
                 sent=len(content),

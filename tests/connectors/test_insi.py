@@ -64,6 +64,20 @@ async def test_a_validated_identity_gets_its_ins_and_nothing_else_changes(insi: 
     assert insi.insi.calls[0].client == "1990000001"
 
 
+async def test_each_call_can_be_traced_without_the_patient(insi: World) -> None:
+    with capture_logs() as logs:
+        await ask(insi, adt())
+    (call,) = [one for one in logs if one["event"] == "insi call"]
+    assert (call["control_id"], call["operation"], call["sender"], call["status"]) == (
+        "G1",
+        "search",
+        "1750000001",
+        200,
+    )
+    assert call["certificate"] == format(insi.authority.keep("sign", "sign").certificate.serial_number, "x")
+    assert not [one for one in PERSONAL if one in repr(logs)]
+
+
 async def test_the_ins_is_written_with_the_delimiters_of_the_message(insi: World) -> None:
     body = adt().body
     for old, new in ((b"^", b"!"), (b"&", b"@"), (b"~", b"*")):

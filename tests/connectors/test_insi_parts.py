@@ -1,6 +1,5 @@
 """Parts of the ``insi`` lookup: names and traits, hostile answers, the signature of the assertion."""
 
-import shutil
 import subprocess
 import unicodedata
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from connectors.insi.assertion import Said, assertion, distinguished_name
 from connectors.insi.settings import InsiOperation
 from connectors.insi.traits import Traits, differences, from_pid, given_names, in_alphabet, tries
 from tests.connectors.insi import OID, RUTH, adt
+from tests.parts import require
 from transforms import er7
 from vaguemestre.simulators.insi.answers import envelope, fault, result, verified
 from vaguemestre.simulators.insi.people import read_people
@@ -226,9 +226,7 @@ def test_the_assertion_is_signed_whole(own: tuple[RSAPrivateKey, x509.Certificat
 def test_another_implementation_verifies_the_signature(
     own: tuple[RSAPrivateKey, x509.Certificate, Authority], tmp_path: Path
 ) -> None:
-    program = shutil.which("xmlsec1")
-    if program is None:
-        pytest.skip("no xmlsec1 (apt-get install xmlsec1)")
+    program = require("xmlsec1", "xmlsec1")
     key, certificate, authority = own
     file = tmp_path / "assertion.xml"
     file.write_bytes(assertion(key, certificate, SAID))
