@@ -109,8 +109,8 @@ def test_what_channels_do_not_see_of_the_site_restarts_none(tmp_path: Path) -> N
 
 
 def test_what_channels_see_of_the_site_restarts_all(tmp_path: Path) -> None:
-    before, after = _two(tmp_path, {}, {"site.yaml": SITE + "ins_domain: production\n"})
-    assert changes(before, after) == ["site: ins_domain: production (new)"]
+    before, after = _two(tmp_path, {}, {"site.yaml": SITE + "timezone: Indian/Reunion\n"})
+    assert changes(before, after) == ["site: timezone: Indian/Reunion (new)"]
     assert restarts(before, after) == restarts_between(before.texts, after) == (["adt", "oru"], [])
 
 
