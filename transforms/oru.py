@@ -214,7 +214,7 @@ def _assemble(groups: _Groups, rules: Rules, read: list[ReadOrder]) -> Report:
         time,
         replace(patient(groups.patient, rules), guardians=guardians),
         encounter(groups.visit, rules, collected),
-        _prescription(groups, orders, panels, rules),
+        _prescription(groups, orders, read, rules),
         own_laboratory(rules),
         organization(settings.custodian) if settings.custodian else rules.own,
         signatory,
@@ -307,7 +307,13 @@ def _signatures(orders: list[Order], panels: list[Panel], rules: Rules) -> tuple
     return first, tuple(found.values())
 
 
-def _prescription(groups: _Groups, orders: list[Order], panels: list[Panel], rules: Rules) -> Prescription:
+def _prescribed(one: ReadOrder, rules: Rules) -> Identifier | None:
+    """The prescriber's number of an order; without one, that of its group (ORC-4), which never names a request."""
+    orc = one.order.common
+    return one.head.placer or (rules.order(orc.parts(4), "placer_order", orc.at(4)) if orc else None)
+
+
+def _prescription(groups: _Groups, orders: list[Order], read: list[ReadOrder], rules: Rules) -> Prescription:
     prescribers: dict[tuple[str, str], Person] = {}
     times = []
     for order in orders:
@@ -319,7 +325,7 @@ def _prescription(groups: _Groups, orders: list[Order], panels: list[Panel], rul
             prescribers.setdefault((person.id or person.family, person.given if not person.id else ""), person)
     declared = [person for role in groups.roles if role.value(3).upper() == "ODRP" for person in people(role, 4, rules)]
     return Prescription(
-        _distinct([one.placer for one in panels]),
+        _distinct([_prescribed(one, rules) for one in read]),
         tuple(prescribers.values()),
         _earliest(times),
         declared[0] if declared else None,

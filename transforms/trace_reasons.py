@@ -26,7 +26,7 @@ _REASONS = {
     r"PID-5\.(5|7|8)": "civility, or which of the names this is: each has its own element",
     r"PID-11\.(7|8)": "which of the addresses this is",
     r"PID-(13|14)\.(2|3)": "which kind of number this is",
-    r"PID-18\..*|PID-18": "account number: a report has no place for it",
+    r"PID-18\..*|PID-18": "number of the account (billing): the stay of a report is PV1-19",
     r"PID-(15|16|17|10|22|24|25|26|27|28|31|32|33|35|36|37|38|39)(\..*)?": "a report has no place for it",
     r"NK1-.*": "civility and kind of the name, use of the number",
     r"PV1-19\.(4\.1|4\.3|5)": _NUMBERING,
@@ -35,7 +35,7 @@ _REASONS = {
     # order
     r"ORC-(2|3)(\..*)?": "OBR-2, OBR-3 are taken first",
     r"(ORC|OBR)-4\.(2|3|4)": _NUMBERING,
-    r"ORC-4(\..*)?": "number of the group of orders: each order has its own number",
+    r"ORC-4(\..*)?": "number of the group of orders: it is carried for an order that has none of its own",
     r"ORC-(5|6|7|10|11|13|14|15|16|17|18|19|21|22|23|24|25)(\..*)?": "life of the order at the prescriber",
     r"ORC-9": "the earliest of the orders is the time of the prescription",
     r"OBR-(2|3)\.(2|3|4)|SPM-2\.[12]\.[234]|PV1-19\.4": _NUMBERING,

@@ -512,3 +512,9 @@ def test_the_custodian_is_the_laboratory_unless_the_site_says_otherwise() -> Non
 def test_a_default_biologist_signs_what_names_none() -> None:
     other = {**ANNE, "rpps": "01000000099", "family": "GARDE"}
     assert crp(("OBR", 32, ""), biologist=other).responsible.family == "GARDE"
+
+
+def test_the_group_of_orders_stands_for_an_order_without_number() -> None:
+    one = read_report(edited("oru_crp", ("ORC", 2, ""), ("OBR", 2, ""), ("ORC", 4, "P26-0310^DPI")), context())
+    assert [order.value for order in one.prescription.orders] == ["P26-0310"]
+    assert [order.value for order in read_report(fixture("oru_crp"), context()).prescription.orders] == ["DPI-77003"]
