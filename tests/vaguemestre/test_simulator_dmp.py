@@ -186,6 +186,21 @@ async def test_the_state_survives_a_restart(authority: Authority, tmp_path: Path
         await simulator.stop()
 
 
+async def test_it_has_the_names_it_is_given_and_keeps_no_content_when_told(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    first = authority.keep("dmp-server", "server", structure="1990000099")
+    simulator = DmpSimulator(authority=authority, settings=DmpSettings(hosts=("dmp.test", "::1"), keep_contents=False))
+    await simulator.start()
+    await Hospital(authority, simulator).submit()
+    assert [(one.content, one.size > 0) for one in simulator.documents] == [(b"", True)]
+    await simulator.stop()
+    second = authority.keep("dmp-server", "server", structure="1990000099", hosts=["dmp.test"])
+    names = second.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["localhost", "dmp.test"]
+    assert first.certificate != second.certificate
+    assert authority.keep("dmp-server", "server", structure="1").certificate != second.certificate
+
+
 async def test_it_makes_its_own_authority_when_it_has_none() -> None:
     simulator = DmpSimulator()
     await simulator.start()

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from lxml import etree
 
 from tests.vaguemestre.dmp_damage import Bench, both, drop, edit, found, write
@@ -373,6 +375,32 @@ def test_a_file_keeps_the_state(tmp_path: Path) -> None:
     assert not second.is_first_use("a")
     assert second.is_first_use("b")
     second.close()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cuts=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 200), st.binary(max_size=8)), min_size=1, max_size=4),
+    kind=st.text(max_size=3),
+)
+def test_damaged_bytes_are_refused_and_break_nothing(
+    authority: Authority, cuts: list[tuple[float, int, bytes]], kind: str
+) -> None:
+    bench = Bench(authority)
+    service, content_type, body = bench.sender.submission(Lot())
+    damaged = body
+    for where, length, put in cuts:
+        place = int(where * len(damaged))
+        damaged = damaged[:place] + put + damaged[place + length :]
+    case = bench.judge((service, content_type + kind, damaged))
+    assert case.verdict in {"accepted", "refused"}
+    assert bench.answer.status in {200, 500}
+    assert etree.fromstring(bench.answer.body) is not None
+    assert not case.accepted or len(bench.registry.documents()) == 2
+
+
+def test_a_key_of_an_unknown_kind_is_refused(bench: Bench) -> None:
+    lot = Lot(signed_assertion=write("//ds:X509Certificate", base64.b64encode(b"0\x03\x02\x01\x01").decode()))
+    assert bench.submit(lot).broken == ["vihf.certificate"]
 
 
 def test_every_rule_is_broken_somewhere() -> None:

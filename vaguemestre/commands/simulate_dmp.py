@@ -37,6 +37,9 @@ def dmp(
     listen: Annotated[
         str, typer.Option(help="Address and port of the services; port 0 takes a free one.")
     ] = "127.0.0.1:8443",
+    name: Annotated[
+        list[str] | None, typer.Option(help="Name or address by which others reach this machine; may be given again.")
+    ] = None,
     control: Annotated[int, typer.Option(min=0, max=65535, help="Local port, in plain HTTP, to steer it.")] = 8444,
     directory: Annotated[Path | None, typer.Option(help="Where the state is kept; in memory without.")] = None,
     certificates: Annotated[
@@ -72,6 +75,7 @@ def dmp(
     settings = DmpSettings(
         vihf_versions=frozenset(vihf_version or ("3.0",)), digests=frozenset(digest or ("sha1", "sha256")),
         issuer_order=issuer_order, inline=inline, consultation=consultation, schemas=schemas,
+        hosts=tuple(name or ()),
     )  # fmt: skip
     authority = Authority(certificates)
     authority.keep("dmp-client", "client", structure=structure)

@@ -7,6 +7,7 @@ Subjects are ``CN=…,OU=<structure>,O=…,ST=…,C=FR``; uses are AUTH_CLI (``c
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,8 +89,12 @@ class Authority:
         organization: str = "CENTRE HOSPITALIER DE TESTVILLE",
         common_name: str = "",
         days: float = 365,
+        hosts: Sequence[str] = (),
     ) -> Issued:
-        """A certificate and its key, in ``<name>.p12`` and ``<name>.pem``. days: until it ends; negative: it has."""
+        """A certificate and its key, in ``<name>.p12`` and ``<name>.pem``.
+
+        days: until it ends; negative: it has. hosts: other names of a server than this machine's own.
+        """
         key = rsa.generate_private_key(65537, 2048)
         subject = _subject(common_name or f"PFI {use.upper()}", organization, structure)
         builder = self._builder(subject, key, timedelta(days=days))
@@ -98,7 +103,7 @@ class Authority:
         if use in _PURPOSES:
             builder = builder.add_extension(x509.ExtendedKeyUsage([_PURPOSES[use]]), critical=False)
         if use == "server":
-            names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            names = [_host(one) for one in ("localhost", "127.0.0.1", *hosts)]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         files = Issued(self.directory / f"{name}.p12", self.directory / f"{name}.pem", certificate)
@@ -114,14 +119,17 @@ class Authority:
         )
         return files
 
-    def keep(self, name: str, use: Use, *, structure: str = "1990000001", common_name: str = "") -> Issued:
-        """The certificate of that name when it is there and good for a day more, else a new one."""
+    def keep(
+        self, name: str, use: Use, *, structure: str = "1990000001", common_name: str = "", hosts: Sequence[str] = ()
+    ) -> Issued:
+        """The certificate of that name when it is there, says the same and is good for a day more; else a new one."""
         files = Issued(self.directory / f"{name}.p12", self.directory / f"{name}.pem", self.certificate)
         if files.p12.exists() and files.pem.exists():
             found = x509.load_pem_x509_certificate(files.pem.read_bytes())
-            if found.not_valid_after_utc > datetime.now(UTC) + timedelta(days=1):
+            lasts = found.not_valid_after_utc > datetime.now(UTC) + timedelta(days=1)
+            if lasts and _structure(found) == structure and {_host(one) for one in hosts} <= _hosts(found):
                 return replace(files, certificate=found)
-        return self.issue(name, use, structure=structure, common_name=common_name)
+        return self.issue(name, use, structure=structure, common_name=common_name, hosts=hosts)
 
     def revoke(self, certificate: x509.Certificate) -> None:
         """Put it on the list."""
@@ -164,6 +172,24 @@ def _subject(common: str, organization: str, unit: str) -> x509.Name:
         (NameOID.COMMON_NAME, common),
     ]  # fmt: skip
     return x509.Name([x509.NameAttribute(kind, text) for kind, text in parts])
+
+
+def _structure(certificate: x509.Certificate) -> str:
+    return str(certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)[0].value)
+
+
+def _host(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _hosts(certificate: x509.Certificate) -> set[x509.GeneralName]:
+    try:
+        return set(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except x509.ExtensionNotFound:
+        return set()
 
 
 def _usage(*names: str) -> x509.KeyUsage:

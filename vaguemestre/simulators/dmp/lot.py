@@ -29,30 +29,45 @@ def label(element: etree._Element, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """A classification: code, its system, its display; slots of an author."""
+    """A classification: its scheme, code, the code's system, its display; slots of an author."""
 
+    scheme: str
     code: str
     system: str
     display: str
     slots: dict[str, list[str]]
     element: etree._Element
 
+    @classmethod
+    def of(cls, element: etree._Element) -> Coded:
+        """Read ``rim:Classification``."""
+        inner = slots(element)
+        system = inner.get("codingScheme", [""])
+        return cls(
+            str(element.get("classificationScheme", "")), str(element.get("nodeRepresentation", "")),
+            system[0] if len(system) == 1 else "", label(element, "Name"), inner, element,
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class RegistryObject:
-    """A set or an entry."""
+    """A set or an entry: its symbolic identifier, its slots, its classifications and external identifiers."""
 
     element: etree._Element
+    id: str
+    slots: dict[str, list[str]]
+    classifications: list[Coded]
+    identifiers: list[tuple[str, str]]
 
-    @property
-    def id(self) -> str:
-        """Its symbolic identifier."""
-        return str(self.element.get("id", ""))
-
-    @property
-    def slots(self) -> dict[str, list[str]]:
-        """Its slots."""
-        return slots(self.element)
+    @classmethod
+    def of(cls, element: etree._Element) -> RegistryObject:
+        """Read ``rim:RegistryPackage`` or ``rim:ExtrinsicObject``."""
+        identifiers = [
+            (str(one.get("identificationScheme", "")), str(one.get("value", "")))
+            for one in soap.find(element, "rim:ExternalIdentifier")
+        ]
+        classifications = [Coded.of(one) for one in soap.find(element, "rim:Classification")]
+        return cls(element, str(element.get("id", "")), slots(element), classifications, identifiers)
 
     def slot(self, name: str) -> str:
         """The only value of a slot; empty without, or with several."""
@@ -61,14 +76,7 @@ class RegistryObject:
 
     def coded(self, scheme: str) -> list[Coded]:
         """Classifications of a scheme, in their order."""
-        found = []
-        for one in soap.find(self.element, "rim:Classification"):
-            if one.get("classificationScheme") == scheme:
-                inner = slots(one)
-                system = inner.get("codingScheme", [""])
-                code = str(one.get("nodeRepresentation", ""))
-                found.append(Coded(code, system[0] if len(system) == 1 else "", label(one, "Name"), inner, one))
-        return found
+        return [one for one in self.classifications if one.scheme == scheme]
 
     def code(self, scheme: str) -> tuple[str, str]:
         """``(system, code)`` of the only classification of a scheme; empty ones without."""
@@ -77,11 +85,7 @@ class RegistryObject:
 
     def identifier(self, scheme: str) -> str:
         """The only external identifier of a scheme; empty without."""
-        found = [
-            str(one.get("value", ""))
-            for one in soap.find(self.element, "rim:ExternalIdentifier")
-            if one.get("identificationScheme") == scheme
-        ]
+        found = [value for known, value in self.identifiers if known == scheme]
         return found[0] if len(found) == 1 else ""
 
     @property
@@ -157,8 +161,8 @@ def read(submit: etree._Element, contents: dict[str, bytes] | None = None) -> Lo
     ]  # fmt: skip
     return Lot(
         submit,
-        [RegistryObject(one) for one in soap.find(submit, objects + "RegistryPackage")],
-        [RegistryObject(one) for one in soap.find(submit, objects + "ExtrinsicObject")],
+        [RegistryObject.of(one) for one in soap.find(submit, objects + "RegistryPackage")],
+        [RegistryObject.of(one) for one in soap.find(submit, objects + "ExtrinsicObject")],
         associations,
         contents or {},
     )

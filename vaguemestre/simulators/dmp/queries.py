@@ -86,6 +86,6 @@ def _entry(document: StoredDocument) -> str:
     values = etree.SubElement(slot, f"{{{names.RIM}}}ValueList")
     etree.SubElement(values, f"{{{names.RIM}}}Value").text = names.DMP_REPOSITORY
     element.insert(0, slot)
-    described = len(soap.find(element, "rim:Slot | rim:Name | rim:Description"))
+    described = sum(len(soap.find(element, f"rim:{name}")) for name in ("Slot", "Name", "Description"))
     element.insert(described, etree.Element(f"{{{names.RIM}}}VersionInfo", versionName=str(document.version)))
     return etree.tostring(element, encoding="unicode")

@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,9 @@ class StoredDocument:
 
 
 _COLUMNS = [one.name.rstrip("_") for one in fields(StoredDocument)]
+_SHOWN = (
+    "entry_uuid", "unique_id", "lot", "version", "status", "type", "format", "visibility", "is_signature", "size",
+)  # fmt: skip
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM documents"  # noqa: S608  # names of our own fields
 
 
@@ -84,8 +87,9 @@ class StoredLot:
 class Registry:
     """The store; one thread uses it."""
 
-    def __init__(self, file: Path | None = None, default_state: str = "active") -> None:
+    def __init__(self, file: Path | None = None, default_state: str = "active", *, keep_contents: bool = True) -> None:
         """file: None keeps all in memory. default_state: of patients that were not spoken of."""
+        self._keep_contents = keep_contents
         self._base = sqlite3.connect(file or ":memory:", isolation_level=None)
         self._base.execute("PRAGMA journal_mode = WAL")
         self._base.execute("PRAGMA synchronous = FULL")
@@ -142,7 +146,9 @@ class Registry:
         return [StoredLot(*row) for row in rows]
 
     def add(self, document: StoredDocument) -> None:
-        """Keep a document."""
+        """Keep a document, without its content where contents are not kept."""
+        if not self._keep_contents:
+            document = replace(document, content=b"")
         values = [getattr(document, one.name) for one in fields(StoredDocument)]
         marks = ", ".join("?" * len(values))
         self._base.execute(f"INSERT INTO documents ({', '.join(_COLUMNS)}) VALUES ({marks})", values)  # noqa: S608  # as above
@@ -208,30 +214,20 @@ class Registry:
 
     def published(self) -> Counter[str]:
         """How many times each document (not signatures) was published, by uniqueId."""
-        return Counter(one.unique_id for one in self.documents(is_signature=0))
+        query = "SELECT unique_id, COUNT(*) FROM documents WHERE is_signature = 0 GROUP BY unique_id"
+        return Counter(dict(self._base.execute(query)))
 
     def state(self) -> dict[str, Any]:
         """What can be counted, as JSON values."""
-        documents = self.documents()
-        shown = (
-            "entry_uuid",
-            "unique_id",
-            "lot",
-            "version",
-            "status",
-            "type",
-            "format",
-            "visibility",
-            "is_signature",
-            "size",
-        )
+        kinds = dict(self._base.execute("SELECT kind, COUNT(*) FROM lots GROUP BY kind"))
+        query = f"SELECT {', '.join(_SHOWN)} FROM documents ORDER BY number"  # noqa: S608  # names of our own fields
         return {
-            "lots": {"accepted": len(self.lots()), "by_kind": Counter(one.kind for one in self.lots())},
+            "lots": {"accepted": sum(kinds.values()), "by_kind": kinds},
             "counters": dict(self._base.execute("SELECT name, value FROM counters")),
             "received": dict(self._base.execute("SELECT unique_id, times FROM received")),
             "published": dict(self.published()),
             "patients": dict(self._base.execute("SELECT ins, state FROM patients")),
-            "documents": [{name: getattr(one, name) for name in shown} for one in documents],
+            "documents": [dict(zip(_SHOWN, row, strict=True)) for row in self._base.execute(query)],
         }
 
     @staticmethod

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 import tempfile
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -33,7 +35,7 @@ _SERVICES = (names.REPOSITORY, names.REGISTRY, names.PATIENTS)
 
 
 class DmpSimulator:
-    """A DMP to talk to. ``requests`` are all that came, as judged; ``lots`` and ``documents`` what was accepted."""
+    """A DMP to talk to. ``requests`` are the last that came, as judged; ``lots``, ``documents`` what was accepted."""
 
     def __init__(
         self, *, port: int = 0, host: str = "127.0.0.1", authority: Authority | None = None,
@@ -58,12 +60,13 @@ class DmpSimulator:
         self.authority = authority or Authority(Path(self._temporary.name if self._temporary else ""))
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-        self._registry = Registry(directory / "dmp.db" if directory is not None else None, default_patient)
+        file = directory / "dmp.db" if directory is not None else None
+        self._registry = Registry(file, default_patient, keep_contents=self.settings.keep_contents)
         trusted = trust.Trust(self.authority.certificate, self.authority.crl, self.settings.clock)
         self._services = Services(self._registry, self.settings, trusted)
         self._behaviours = Behaviours()
         self._behind_proxy, self._on_request = behind_proxy, on_request
-        self.requests: list[Case] = []
+        self.requests: deque[Case] = deque(maxlen=1000)
         self._wanted = (host, port, control_port)
         context = None if behind_proxy else self._context()
         self._server = Server([Route(f"{BASE}/{one}", self._serve, methods=["POST"]) for one in _SERVICES], context)
@@ -137,7 +140,7 @@ class DmpSimulator:
         return self._registry.state()
 
     def _context(self) -> ssl.SSLContext:
-        files = self.authority.keep("dmp-server", "server", structure="1990000099", common_name="dmp.simulateur")
+        files = self.authority.keep("dmp-server", "server", structure="1990000099", hosts=self.settings.hosts)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(files.pem)
@@ -157,9 +160,9 @@ class DmpSimulator:
         except ClientDisconnect:  # cut while it was sent: there is nothing to judge, and nobody to tell
             return Response()
         answer = self._work(case, request, body, asked)
-        self.requests.append(case)
         if self._on_request is not None:
             self._on_request(case)
+        self._note(case)
         if asked is not None and asked.kind == "slow":
             await asyncio.sleep(asked.seconds)
         if asked is not None and asked.kind == "cut":
@@ -180,8 +183,13 @@ class DmpSimulator:
         if asked.kind == "twice":
             again = Case(case.service, case.at, misbehaviour=asked.kind)
             answer = self._services.handle(again, kind, body, client, again=True)
-            self.requests.append(again)
+            self._note(again)
         return _instead(case, asked) if asked.kind not in {"warn", "mtom", "twice", "hide", "slow"} else answer
+
+    def _note(self, case: Case) -> None:
+        if case.lot is not None:
+            case.lot = replace(case.lot, contents={})  # the registry has them
+        self.requests.append(case)
 
     def _client(self, request: Request) -> x509.Certificate | None:
         if not self._behind_proxy:

@@ -17,7 +17,7 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class DmpSettings:
-    """Which of several readings of the rules is applied.
+    """Which of several readings of the rules is applied, and how the server is set up.
 
     vihf_versions: accepted VIHF_Version (3.0 in samples, 4.0 in a table of the guide).
     digests: accepted digests of signatures, by their short names.
@@ -28,6 +28,8 @@ class DmpSettings:
     freshness: how old an assertion may be, and how far ahead a sender's clock.
     schemas: folder of the official schemas (``IHE/IHEXDSB.xsd``, ``ebRS30/lcm.xsd``, ``ebRS30/query.xsd``).
     clock: what time it is; a test of an old message gives the message's.
+    hosts: names under which clients reach the server, besides this machine's own.
+    keep_contents: documents keep their bytes; without, many large ones may come.
     """
 
     vihf_versions: frozenset[str] = frozenset({"3.0"})
@@ -39,3 +41,5 @@ class DmpSettings:
     freshness: timedelta = timedelta(minutes=5)
     schemas: Path | None = None
     clock: Callable[[], datetime] = now
+    hosts: tuple[str, ...] = ()
+    keep_contents: bool = True

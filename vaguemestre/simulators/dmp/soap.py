@@ -30,9 +30,8 @@ def parse(data: bytes) -> etree._Element | None:
 
 
 def find(element: etree._Element, path: str) -> list[etree._Element]:
-    """Elements of an XPath with our prefixes."""
-    found = element.xpath(path, namespaces=names.NAMESPACES)
-    return [one for one in found if isinstance(one, etree._Element)] if isinstance(found, list) else []  # noqa: SLF001  # its only name
+    """Elements of an ElementPath with our prefixes."""
+    return element.findall(path, names.NAMESPACES)
 
 
 def text(element: etree._Element, path: str) -> str:

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Sequence
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from lxml import etree
@@ -102,13 +102,15 @@ def decode(text: str) -> bytes:
 
 
 def certificates(signature: etree._Element) -> list[x509.Certificate]:
-    """Certificates of KeyInfo, in their order; none when one is not readable."""
+    """Certificates of KeyInfo, in their order; none when one is not readable to its end."""
     found = []
     for one in soap.find(signature, "ds:KeyInfo/ds:X509Data/ds:X509Certificate"):
         try:
-            found.append(x509.load_der_x509_certificate(decode(one.text or "")))
-        except ValueError:
+            certificate = x509.load_der_x509_certificate(decode(one.text or ""))
+            _ = certificate.public_key(), certificate.extensions, certificate.subject, certificate.issuer
+        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
             return []
+        found.append(certificate)
     return found
 
 
