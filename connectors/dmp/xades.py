@@ -14,7 +14,20 @@ from lxml import etree
 
 from channels.errors import ParseError
 from connectors.dmp.names import distinguished_name
-from connectors.dmp.xml import C14N, DIGESTS, DS, SIGNATURES, Digest, Element, add, canonical, digest, parse, sign
+from connectors.dmp.xml import (
+    C14N,
+    DIGESTS,
+    DS,
+    SIGNATURES,
+    Digest,
+    Element,
+    Summed,
+    add,
+    canonical,
+    digest,
+    parse,
+    sign,
+)  # fmt: skip
 
 _XADES = "http://uri.etsi.org/01903/v1.1.1#"
 _PURPOSE = "1.2.840.10065.1.12.1.14"
@@ -81,10 +94,11 @@ def _manifest(documents: Sequence[Signed], lot: str, algorithm: Digest) -> Eleme
     for document in documents:
         try:
             tree = parse(document.content).getroottree()
-            value = digest(algorithm, etree.tostring(tree, method="c14n", with_comments=True))
+            summed = Summed(algorithm)
+            tree.write_c14n(summed, with_comments=True)
         except (etree.XMLSyntaxError, etree.C14NError):
             raise ParseError("a document is not XML that can be signed") from None
-        _reference(manifest, f"urn:oid:{document.unique_id}", value, algorithm, transform=True)
+        _reference(manifest, f"urn:oid:{document.unique_id}", summed.value, algorithm, transform=True)
     return manifest
 
 

@@ -56,6 +56,23 @@ def digest(algorithm: Digest, data: bytes) -> str:
     return base64.b64encode(hashlib.new(algorithm, data, usedforsecurity=False).digest()).decode("ascii")
 
 
+class Summed:
+    """A file that keeps nothing of what is written, but its digest."""
+
+    def __init__(self, algorithm: Digest) -> None:
+        self._sum = hashlib.new(algorithm, usedforsecurity=False)
+
+    def write(self, data: bytes) -> int:
+        """Take more of it."""
+        self._sum.update(data)
+        return len(data)
+
+    @property
+    def value(self) -> str:
+        """As ``digest``."""
+        return base64.b64encode(self._sum.digest()).decode("ascii")
+
+
 def sign(key: RSAPrivateKey, algorithm: Digest, data: bytes) -> str:
     """The RSA signature (PKCS #1 1.5), in Base64."""
     return base64.b64encode(key.sign(data, padding.PKCS1v15(), _HASHES[algorithm])).decode("ascii")
