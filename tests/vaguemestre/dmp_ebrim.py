@@ -103,7 +103,7 @@ def _document(name: str, document: Document, ins: str, content: bytes) -> str:
     slots = (
         slot("languageCode", "fr-FR")
         + slot("sourcePatientId", "0456789^^^&amp;1.2.250.1.999.1.1.9001.2&amp;ISO^PI")
-        + slot("sourcePatientInfo", "PID-5|FICTIVE^RUTH^^^^^L", "PID-7|19790328", "PID-8|F")
+        + slot("sourcePatientInfo", "PID-5|LEFICTIF^RUTH^^^^^L", "PID-7|19790328", "PID-8|F")
     )
     codes: list[tuple[str, ...]] = [
         ("41a5887f-8865-4c09-adf7-e362475b143a", "10", "1.2.250.1.213.1.1.4.1", "Compte rendu"),

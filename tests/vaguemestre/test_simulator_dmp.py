@@ -273,7 +273,7 @@ def test_what_came_is_told_in_words(authority: Authority) -> None:
     case = Case("repository", settings.clock())
     services.handle(case, *sender.submission(lot)[1:], sender.client.certificate)
     told = "\n".join(french.lines(case))
-    for words in ("Lot de documents", "ACCEPTÉ", "1990000001", INS, "FICTIVE RUTH", "11502-2", "structuré", "normal"):
+    for words in ("Lot de documents", "ACCEPTÉ", "1990000001", INS, "LEFICTIF RUTH", "11502-2", "structuré", "normal"):
         assert words in told
     refused = Case("repository", settings.clock(), misbehaviour="slow")
     services.handle(refused, "text/plain", b"", None)
@@ -310,7 +310,7 @@ async def test_the_command_serves_and_shows(tmp_path: Path) -> None:
     rest = (await process.stdout.read()).decode()
     assert await process.wait() == 0
     assert "ACCEPTÉ" in rest
-    assert "FICTIVE RUTH" in rest
+    assert "LEFICTIF RUTH" in rest
 
 
 @pytest.mark.parametrize(

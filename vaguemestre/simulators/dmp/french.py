@@ -58,7 +58,7 @@ def _patient(case: Case) -> str:
     traits = ""
     for entry in case.lot.documents[:1] if case.lot is not None else []:
         info = dict(one.split("|", 1) for one in entry.slots.get("sourcePatientInfo", []) if "|" in one)
-        found = (info.get("PID-5", "").replace("^", " ").strip(" L"), info.get("PID-7", ""), info.get("PID-8", ""))
+        found = (" ".join(info.get("PID-5", "").split("^")[:2]), info.get("PID-7", ""), info.get("PID-8", ""))
         traits = ", ".join(filter(None, found))
     return f"{ins} ({traits})" if traits else ins
 
