@@ -17,7 +17,6 @@ from cryptography.hazmat.primitives import serialization
 from channels.loader import load_site
 from channels.supervisor import Supervisor
 from tests.connectors.certificates import Certificates
-from tests.connectors.dmp_server import DmpServer
 from tests.connectors.dovecot import Dovecot
 from tests.connectors.intake import eventually
 from tests.connectors.mllp_peers import Sender
@@ -25,6 +24,8 @@ from tests.connectors.postfix import Postfix
 from tests.scenarios.conftest import free_port
 from transforms.submission import zam
 from vaguemestre import starter
+from vaguemestre.simulators.dmp import DmpSimulator
+from vaguemestre.simulators.pki import Authority
 from vaguemestre.simulators.systems import Receiver
 
 INS = "290067505600227"
@@ -46,11 +47,7 @@ class PfiHospital:
             (folder / name).mkdir()
         self.dovecot = Dovecot(folder / "dovecot", self._pki, [ENGINE, DOCTOR, PATIENT])
         self.postfix = Postfix(folder / "postfix", self._pki, self.dovecot, [ENGINE, DOCTOR, PATIENT])
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._pki.directory / "server.pem", self._pki.directory / "server.key")
-        context.load_verify_locations(self._pki.authority)
-        context.verify_mode = ssl.CERT_REQUIRED
-        self.dmp = DmpServer(context)
+        self.dmp = DmpSimulator(authority=Authority(self.site / starter.CERTIFICATES))
         self.sgl, self.dpi = Receiver("sgl"), Receiver("dpi")
         self.zams: list[zam.Acknowledgement] = []
         self.documents: list[bytes] = []
@@ -93,7 +90,7 @@ class PfiHospital:
     def _write_ports(self) -> None:
         known = {
             "2587": self.postfix.port, "2143": self.dovecot.port, "2678": self.sgl.port, "2679": self.dpi.port,
-            "8443": int(self.dmp.url.rpartition(":")[2]),
+            "8443": int(self.dmp.url.split(":")[2].partition("/")[0]),
         }  # fmt: skip
         self.ports = {name: free_port() for name in ("2581", "2585", "2575", "2580", "2590", "8470")}
         known |= self.ports

@@ -11,7 +11,7 @@ import pytest
 from tests.scenarios.pfi_hospital import DOCTOR, ENGINE, PATIENT, PfiHospital, running
 
 RESULT = (Path(__file__).parents[2] / "vaguemestre/example/cases/oru_crp.hl7").read_bytes()
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
@@ -27,6 +27,12 @@ def corrected() -> bytes:
     return RESULT.replace(b"|SGL000201|", b"|SGL000202|").replace(
         b"||12.4|mg/L|0 - 5|H|||F|", b"||21.4|mg/L|0 - 5|H|||C|"
     )
+
+
+def withdrawn() -> bytes:
+    made = RESULT.replace(b"|SGL000201|", b"|SGL000203|")
+    made = made.replace(b"||12.4|mg/L|0 - 5|H|||F|", b"||21.4|mg/L|0 - 5|H|||W|")
+    return made.rstrip().removesuffix(b"F") + b"W\n"
 
 
 def zams(hospital: PfiHospital) -> set[tuple[str, str, bool, str]]:
@@ -56,7 +62,7 @@ async def test_a_result_reaches_the_dmp_and_two_mailboxes_and_its_laboratory_kno
     assert zams(hospital) == {
         ("SGL000201", "Z01", True, ""), ("SGL000201", "Z02", True, DOCTOR), ("SGL000201", "Z02", True, PATIENT),
     }  # fmt: skip
-    assert len(hospital.dmp.entries) == 2  # the document and the signature of its lot
+    assert list(hospital.dmp.published.values()) == [1]
     (to_doctor,), (to_patient,) = hospital.mails(DOCTOR), hospital.mails(PATIENT)
     names = [part.get_filename() for part in to_doctor.walk() if part.get_filename()]
     assert names[0] == "IHE_XDM.zip"
@@ -70,13 +76,20 @@ async def test_a_result_reaches_the_dmp_and_two_mailboxes_and_its_laboratory_kno
 
     assert await hospital.send("2581", corrected()) == "AA"
     await hospital.until(lambda: len(hospital.zams) >= 7)
-    first = next(one for one in hospital.dmp.entries.values())
-    assert f'targetObject="{first.id}"'.encode() in hospital.dmp.lots[1].body
+    first, second = hospital.dmp.documents
+    assert hospital.dmp.current() == [second]
+    assert first.unique_id != second.unique_id
     assert len(hospital.mails(DOCTOR)) == len(hospital.mails(PATIENT)) == 2
     assert "[Annule et remplace]" in str(hospital.mails(DOCTOR)[1]["Subject"]) or "[Annule et remplace]" in str(
         hospital.mails(DOCTOR)[0]["Subject"]
     )
     assert len(hospital.dmp.lots) == 2
+
+    assert await hospital.send("2581", withdrawn()) == "AA"
+    await hospital.until(lambda: len(hospital.zams) >= 10)
+    assert hospital.dmp.current() == []
+    assert {one.positive for one in hospital.zams} == {True}
+    assert [one.broken for one in hospital.dmp.requests if not one.accepted] == []
 
 
 async def test_the_same_result_again_is_published_once(hospital: PfiHospital) -> None:
