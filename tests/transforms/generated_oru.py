@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 
 from channels.message import Message
+from tests.transforms.generated_cultures import cultures
 from tests.transforms.laboratory import fixture
 from transforms import er7
 
@@ -72,7 +73,14 @@ _VALIDATORS = [
     "801000000058^DURAND^ANNE^^^DR^^^X&1.2.250.1.71.4.2.1&ISO^D^^^IDNPS",
     "801000000066^AUTRE^JO^^^^^^X&1.2.250.1.71.4.2.1&ISO^D^^^IDNPS",
 ]
-_CHARSETS = [("UNICODE UTF-8", "utf-8"), ("8859/15", "iso8859-15"), ("8859/1", "cp1252")]
+CHARSETS = [
+    ("UNICODE UTF-8", "utf-8"),
+    ("8859/15", "iso8859-15"),
+    ("8859/1", "cp1252"),  # what senders that declare it really write
+    ("", "cp1252"),
+    ("", "utf-8"),
+]
+"""What MSH-18 says, and how the message is written."""
 
 
 def _escaped(text: str) -> str:
@@ -130,14 +138,22 @@ def _line(draw: st.DrawFn, number: int, row: Row, order_status: str) -> list[str
     return lines
 
 
+def messages() -> st.SearchStrategy[Message]:
+    """One ORU^R01 of one patient, with one to five panels and perhaps a culture, in one of the charsets."""
+    return st.builds(written, texts(), st.sampled_from(CHARSETS))
+
+
+def written(text: str, charset: tuple[str, str]) -> Message:
+    """The message in a charset: what MSH-18 says, and the codec."""
+    declared, codec = charset
+    return er7.message(text.replace("UNICODE UTF-8", declared, 1).encode(codec, "replace"))
+
+
 @st.composite
-def messages(draw: st.DrawFn) -> Message:
-    """One ORU^R01 of one patient, with one to five panels."""
-    declared, codec = draw(st.sampled_from(_CHARSETS))
+def texts(draw: st.DrawFn) -> str:
+    """The text of such a message."""
     base = fixture("oru_crp").body.decode().split("\r")
-    lines = [base[0].replace("UNICODE UTF-8", declared), base[1]]
-    if draw(st.booleans()):
-        lines[1] = lines[1].replace("|VALI", "|PROV")
+    lines = [base[0], draw(_patient(base[1]))]
     if draw(st.booleans()):
         lines.append(f"NTE|1|L|{_escaped(draw(WORDS))}")
     if draw(st.booleans()):
@@ -145,8 +161,24 @@ def messages(draw: st.DrawFn) -> Message:
     names = draw(st.lists(st.sampled_from(sorted(FAMILIES)), min_size=1, max_size=5, unique=True))
     for rank, name in enumerate(names, 1):
         lines += draw(_order(rank, name, base))
-    body = ("\r".join(lines) + "\r").encode(codec, "replace")
-    return er7.message(body)
+    if draw(st.integers(0, 3)) == 0:
+        lines += draw(cultures(len(names) + 1, base[4].split("|")))
+    return "\r".join(lines) + "\r"
+
+
+@st.composite
+def _patient(draw: st.DrawFn, line: str) -> str:
+    """The patient, with an INS or without; without, more may lack."""
+    fields = line.split("|")
+    if draw(st.booleans()):
+        fields[13] = ""
+    if draw(st.booleans()):
+        fields[5] = fields[5].partition("~")[0]
+    if draw(st.booleans()):
+        fields[32] = "PROV"
+        if draw(st.booleans()):
+            fields[11] = ""
+    return "|".join(fields)
 
 
 @st.composite
@@ -166,6 +198,28 @@ def _order(draw: st.DrawFn, rank: int, name: str, base: list[str]) -> list[str]:
     chosen = draw(st.lists(st.sampled_from(rows), min_size=1, max_size=len(rows), unique=True))
     for number, row in enumerate(chosen, 1):
         lines += draw(_line(number, row, status))
+        if draw(st.integers(0, 9)) == 0 and lines[-1].startswith("OBX"):
+            lines += _earlier(lines[-1])
     if draw(st.booleans()):
-        lines.append(base[-2].replace("26031000453", f"2603100{rank}"))
+        lines.append(draw(_specimen(base[-2], rank)))
     return lines
+
+
+def _earlier(line: str) -> list[str]:
+    """The same result of six months before."""
+    fields = line.split("|")
+    fields[11], fields[14], fields[19] = "F", "20250911080000", ""
+    return ["|".join(fields)] if fields[5] else []
+
+
+@st.composite
+def _specimen(draw: st.DrawFn, line: str, rank: int) -> str:
+    fields = line.split("|")
+    fields += [""] * (25 - len(fields))
+    fields[2] = draw(st.sampled_from([f"^2603100{rank}&SGL", ""]))
+    fields[4] = draw(st.sampled_from([fields[4], "TUBEJ^Tube jaune^L", "^Sérum"]))
+    fields[8] = draw(st.sampled_from(["", "", "368208006^Bras gauche^SCT"]))
+    fields[draw(st.sampled_from([21, 24]))] = draw(st.sampled_from(["", "", "HEM^Hémolysé^L", "^Coagulé"]))
+    if draw(st.booleans()):
+        fields[18] = ""
+    return "|".join(fields).rstrip("|")
