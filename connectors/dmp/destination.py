@@ -104,19 +104,36 @@ class DmpDestination:
         try:
             reply = await self._dmp.call(ready.call, submission)
         except Failed as error:
-            if error.left:
-                self._unknown[key] = Unknown()
-            else:
-                await self._note(key, "waiting")
-            raise
+            return await self._failed(submission, ready.lot, error)
         except Fault as fault:
             rule = next((self._table.rule(one) for one in fault.subcodes if self._table.known(one)), None)
             rule = rule or self._table.rule(fault.code)
-            if rule.action == "tries":  # something broke there, perhaps after it had the lot
-                self._unknown[key] = Unknown()
-                raise self._once_more(key, rule, b"") from None
+            if rule.action == "tries":
+                return await self._broken(submission, ready.lot, rule, b"")
             return await self._act(submission, ready.lot, rule, b"")
         return await self._judge(submission, ready, reply)
+
+    async def _failed(self, submission: Submission, lot: str, error: Failed) -> Receipt:
+        """A lot without an answer; a bare HTTP status may have its row in the table (``HTTP500``)."""
+        rule = self._table.rule(f"HTTP{error.status}") if self._table.known(f"HTTP{error.status}") else None
+        if rule is not None and rule.action == "tries":
+            return await self._broken(submission, lot, rule, error.answer)
+        if rule is not None and rule.action in ("final", "hold"):
+            return await self._act(submission, lot, rule, error.answer)
+        if error.left:
+            self._unknown[submission.request.key] = Unknown()
+        else:
+            await self._note(submission.request.key, "waiting")
+        raise error
+
+    async def _broken(self, submission: Submission, lot: str, rule: Rule, data: bytes) -> Receipt:
+        """Something broke over there, perhaps after it had the lot: looked up before the request is given up."""
+        key = submission.request.key
+        self._unknown[key] = Unknown()
+        problem = self._once_more(key, rule, data)
+        if isinstance(problem, Denied) and await self._there(submission) == "same":
+            return await self._done(submission, lot, data)
+        raise problem
 
     async def _judge(self, submission: Submission, ready: Ready, reply: Reply) -> Receipt:
         """What the answer to a lot means."""

@@ -45,11 +45,12 @@ Service = Literal["repository", "registry", "patients"]
 class Failed(Exception):
     """A call that has no answer to read.
 
-    problem: in words. left: the request may have reached the other side. answer: what came, if anything.
+    problem: in words. left: the request may have reached the other side. answer: what came, if anything. status: of
+    HTTP, when that is all there is; else 0.
     """
 
-    def __init__(self, problem: str, *, left: bool, answer: bytes = b"") -> None:
-        self.problem, self.left, self.answer = problem, left, answer
+    def __init__(self, problem: str, *, left: bool, answer: bytes = b"", status: int = 0) -> None:
+        self.problem, self.left, self.answer, self.status = problem, left, answer, status
         super().__init__(problem)
 
 
@@ -241,7 +242,8 @@ class Dmp:
         except Broken:
             if status == 200:
                 raise Failed("the answer is no SOAP envelope", left=True, answer=data) from None
-            raise Failed(f"answered {status}", left=status not in (429, 503), answer=data) from None
+            left = status not in (413, 429, 503)
+            raise Failed(f"answered {status}", left=left, answer=data, status=status) from None
 
     def _connected(self) -> httpx.AsyncClient:
         """The client; a new one when the certificate was renewed."""

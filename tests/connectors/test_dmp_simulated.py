@@ -223,6 +223,30 @@ async def test_whatever_happens_to_the_answer_it_is_published_once(house: House,
     assert await house.outcomes() == [(True, "")]
 
 
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("kind", ["empty", "fault"])
+async def test_a_dmp_that_stays_broken_is_held_unless_it_has_the_lot(house: House, kind: str, stored: bool) -> None:
+    destination = await house.destination(tries=1)
+    if stored:  # the second lot gets through, unseen
+        house.dmp.behave(kind, code="Receiver", service="repository")
+    house.dmp.behave(kind, code="Receiver", service="repository", stored=stored, times=None)
+    if stored:
+        await house.send(destination, first())
+    else:
+        with pytest.raises(Refused):
+            await house.send(destination, first())
+    assert house.dmp.published == ({"1.2.3.1": 1} if stored else {})
+    assert [positive for positive, _ in await house.outcomes()] == [stored]
+
+
+async def test_a_lot_too_large_for_the_dmp_is_held_at_once(house: House) -> None:
+    destination = await house.destination()
+    house.dmp.behave("http", status=413, service="repository", times=None)
+    with pytest.raises(Refused):
+        await house.send(destination, first(), tries=1)
+    assert await house.outcomes() == [(False, "HTTP413")]
+
+
 async def test_a_lot_that_is_registered_late_is_not_sent_again(house: House) -> None:
     """The engine ends before the answer comes; the first query of the next one does not find the document yet."""
     one = first()
