@@ -143,7 +143,7 @@ SiteFile = Annotated[Path, AfterValidator(_inside)]
 class TlsServer(Settings):
     """TLS of a listener: its certificate; with ``clients``, the peers must show one too (mutual TLS)."""
 
-    certificate: ExistingFile = Field(description="PEM file: certificate and its chain; a path inside the site.")
+    certificate: ExistingFile = Field(description="PEM file: certificate and its chain; or PKCS#12 (`.p12`, `.pfx`).")
     key: ExistingFile | None = Field(None, description="PEM file of the private key, when it is not in `certificate`.")
     password: Secret | None = Field(None, description="Password of the private key.")
     clients: ExistingFile | None = Field(
@@ -157,7 +157,9 @@ class TlsClient(Settings):
     authorities: ExistingFile | None = Field(
         None, description="PEM file of trusted authorities; the system's when absent."
     )
-    certificate: ExistingFile | None = Field(None, description="PEM file: our certificate and its chain.")
+    certificate: ExistingFile | None = Field(
+        None, description="PEM file: our certificate and its chain; or PKCS#12 (`.p12`, `.pfx`)."
+    )
     key: ExistingFile | None = Field(None, description="PEM file of our private key, when it is not in `certificate`.")
     password: Secret | None = Field(None, description="Password of our private key.")
     server_name: str | None = Field(None, description="Name expected in the server's certificate, when not the host.")

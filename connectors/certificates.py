@@ -29,7 +29,6 @@ log = structlog.get_logger()
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 _Stamp = tuple[tuple[int, int, int], ...]
-_PKCS12 = (".p12", ".pfx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,25 @@ class Credentials:
     chain: tuple[x509.Certificate, ...] = ()
 
 
-_loaded: dict[Path, tuple[_Stamp, Credentials]] = {}
-_contexts: dict[tuple[Path, Path | None], tuple[Credentials, ssl.SSLContext]] = {}
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """stamp: of the files as they were last read, whether they could be used or not."""
+
+    stamp: _Stamp
+    own: Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """A context and what it was made of."""
+
+    own: Credentials
+    authorities: _Stamp
+    made: ssl.SSLContext
+
+
+_loaded: dict[Path, _Kept] = {}
+_contexts: dict[tuple[Path, Path | None], _Context] = {}
 
 
 def settings_of(name: str, surroundings: Surroundings) -> CertificateSettings:
@@ -62,20 +78,21 @@ def credentials(name: str, surroundings: Surroundings) -> Credentials:
     settings = settings_of(name, surroundings)
     path = surroundings.path(settings.file)
     known = _loaded.get(path)
+    stamp = _stamp(path, surroundings.path(settings.key) if settings.key else None)
+    if known is not None and known.stamp == stamp:
+        return known.own
     try:
-        stamp = _stamp(path, surroundings.path(settings.key) if settings.key else None)
-        if known is not None and known[0] == stamp:
-            return known[1]
         made = load(settings, surroundings, name)
     except (OSError, ConfigError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         if known is None:
-            reason = error.strerror if isinstance(error, OSError) else error
             raise ConfigError(f"certificate {name!r}: {reason}") from None
-        log.error("the new file of a certificate cannot be used; the old one goes on", certificate=name)
-        return known[1]
+        log.error("the new file of a certificate cannot be used; the old one goes on", certificate=name, problem=reason)
+        _loaded[path] = _Kept(stamp, known.own)  # said once, and not read again until it changes
+        return known.own
     if known is not None:
         log.info("a certificate was renewed", certificate=name, until=made.certificate.not_valid_after_utc.isoformat())
-    _loaded[path] = (stamp, made)
+    _loaded[path] = _Kept(stamp, made)
     return made
 
 
@@ -84,8 +101,8 @@ def load(settings: CertificateSettings, surroundings: Surroundings, name: str) -
     path = surroundings.path(settings.file)
     password = settings.password.get_secret_value().encode() if settings.password is not None else None
     data = path.read_bytes()
-    if path.suffix.lower() in _PKCS12:
-        return _pkcs12(data, password)
+    if is_pkcs12(path):
+        return read_pkcs12(data, password)
     key_data = surroundings.path(settings.key).read_bytes() if settings.key is not None else data
     try:
         certificates = x509.load_pem_x509_certificates(data)
@@ -101,7 +118,13 @@ def load(settings: CertificateSettings, surroundings: Surroundings, name: str) -
     return _fitting(certificates[0], key, tuple(certificates[1:]))
 
 
-def _pkcs12(data: bytes, password: bytes | None) -> Credentials:
+def is_pkcs12(path: Path) -> bool:
+    """By its name."""
+    return path.suffix.lower() in (".p12", ".pfx")
+
+
+def read_pkcs12(data: bytes, password: bytes | None) -> Credentials:
+    """The content of a file. Raises ConfigError; its text quotes no password."""
     try:
         key, certificate, more = pkcs12.load_key_and_certificates(data, password)
     except ValueError:
@@ -127,26 +150,41 @@ def client_tls(name: str, authorities: Path | None, surroundings: Surroundings) 
     """
     settings = settings_of(name, surroundings)
     own = credentials(name, surroundings)
-    place = (surroundings.path(settings.file), authorities)
+    trusted = surroundings.path(authorities) if authorities is not None else None
+    place, stamp = (surroundings.path(settings.file), trusted), _stamp(trusted)
     known = _contexts.get(place)
-    if known is not None and known[0] is own:
-        return known[1]
+    if known is not None and known.own is own and known.authorities == stamp:
+        return known.made
+    try:
+        context = _context(own, trusted)
+    except ConfigError:
+        if known is None or known.own is not own:
+            raise
+        log.error("the new file of authorities cannot be used; the old one goes on", certificate=name)
+        context = known.made
+    _contexts[place] = _Context(own, stamp, context)
+    return context
+
+
+def _context(own: Credentials, authorities: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         if authorities is None:
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
         else:
-            context.load_verify_locations(surroundings.path(authorities))
+            context.load_verify_locations(authorities)
     except (OSError, ssl.SSLError):
         raise ConfigError(f"authorities: {authorities} holds no PEM certificate, or cannot be read") from None
-    _show(context, own)
-    _contexts[place] = (own, context)
+    show(context, own)
     return context
 
 
-def _show(context: ssl.SSLContext, own: Credentials) -> None:
-    """OpenSSL reads a key from a file only: one that nobody else can open, gone at once, under a new password."""
+def show(context: ssl.SSLContext, own: Credentials) -> None:
+    """Let a context show this certificate.
+
+    OpenSSL reads a key from a file only: one that nobody else can open, gone at once, under a new password.
+    """
     phrase = os.urandom(24).hex()
     key = own.key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
@@ -160,5 +198,13 @@ def _show(context: ssl.SSLContext, own: Credentials) -> None:
 
 
 def _stamp(*paths: Path | None) -> _Stamp:
-    found = [path.stat() for path in paths if path is not None]
-    return tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in found)
+    """Of the files as they are; one that is not there has zeros."""
+    return tuple(_looked_at(path) for path in paths if path is not None)
+
+
+def _looked_at(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_size, found.st_ino)

@@ -12,6 +12,7 @@ from pathlib import Path
 from channels.errors import ConfigError
 from channels.fields import Secret, TlsClient, TlsServer
 from channels.ports import Surroundings
+from connectors.certificates import is_pkcs12, read_pkcs12, show
 
 
 def server_context(settings: TlsServer, surroundings: Surroundings) -> ssl.SSLContext:
@@ -70,6 +71,17 @@ def _load_authorities(context: ssl.SSLContext, relative: Path, setting: str, sur
 def _load_chain(
     context: ssl.SSLContext, certificate: Path, key: Path | None, password: Secret | None, surroundings: Surroundings
 ) -> None:
+    if is_pkcs12(certificate):
+        if key is not None:
+            raise ConfigError("tls.key: a PKCS#12 file holds its key")
+        try:
+            show(
+                context,
+                read_pkcs12(certificate.read_bytes(), password.get_secret_value().encode() if password else None),
+            )
+        except ConfigError as error:
+            raise ConfigError(f"tls.certificate: {certificate}: {error}") from None
+        return
     key_file = certificate if key is None else _existing(key, "tls.key", surroundings)
     asked = []
 

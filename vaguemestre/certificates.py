@@ -6,7 +6,7 @@ Source: RFC 5280 (validity, key usage, CRL); IGC-Santé, certificates of organis
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,12 @@ class Report:
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @property
+    def ending(self) -> tuple[str, ...]:
+        """The warning that it ends soon, when it does."""
+        soon = self.days is not None and 0 <= self.days <= WARN_AT[0]
+        return (f"it ends in {self.days} days",) if soon else ()
+
 
 def inspect(loaded: LoadedSite, now: datetime | None = None) -> list[Report]:
     """Every certificate of a site, in the order of ``site.yaml``."""
@@ -68,8 +74,7 @@ def _report(
         reason = (error.strerror or "it cannot be read") if isinstance(error, OSError) else str(error)
         return Report(name, settings.use, services, problems=(reason,))
     certificate = own.certificate
-    days = (certificate.not_valid_after_utc - now).days
-    return Report(
+    made = Report(
         name,
         settings.use,
         services,
@@ -77,10 +82,10 @@ def _report(
         _name(certificate.subject, NameOID.ORGANIZATIONAL_UNIT_NAME),
         _name(certificate.issuer, NameOID.COMMON_NAME),
         certificate.not_valid_after_utc.date().isoformat(),
-        days,
+        (certificate.not_valid_after_utc - now).days,
         tuple(_problems(loaded, settings, own, now)),
-        tuple(_warnings(days, services)),
     )
+    return replace(made, warnings=made.ending if services else (*made.ending, "no service uses it"))
 
 
 def _problems(loaded: LoadedSite, settings: CertificateSettings, own: Credentials, now: datetime) -> Iterator[str]:
@@ -103,13 +108,6 @@ def _problems(loaded: LoadedSite, settings: CertificateSettings, own: Credential
         yield from _chain(own, surroundings.path(settings.authorities))
     if settings.revoked is not None:
         yield from _revoked(certificate, surroundings.path(settings.revoked), now)
-
-
-def _warnings(days: int, services: tuple[str, ...]) -> Iterator[str]:
-    if 0 <= days <= WARN_AT[0]:
-        yield f"it ends in {days} days"
-    if not services:
-        yield "no service uses it"
 
 
 def _fits(certificate: x509.Certificate, use: str) -> bool:

@@ -50,8 +50,7 @@ async def serve(loaded: LoadedSite) -> None:
             await web.start()
         loop.add_signal_handler(signal.SIGHUP, lambda: background.add(loop.create_task(_reload(supervisor))))
         background.add(loop.create_task(_watchdog()))
-        if loaded.site.certificates:
-            background.add(loop.create_task(_watch_certificates(supervisor)))
+        background.add(loop.create_task(_watch_certificates(supervisor)))
         # What lives as long as the process need not be looked at by every collection.
         gc.collect()
         gc.freeze()
@@ -79,16 +78,21 @@ async def _reload(supervisor: Supervisor) -> None:
 
 async def _watch_certificates(supervisor: Supervisor) -> None:
     """Tell the log, at start and every day, what does not fit or soon ends."""
+    while True:
+        if supervisor.loaded.site.certificates:
+            await _tell_of_certificates(supervisor.loaded)
+        await asyncio.sleep(86_400)
+
+
+async def _tell_of_certificates(loaded: LoadedSite) -> None:
     from vaguemestre.certificates import WARN_AT, inspect
 
-    while True:
-        for one in await asyncio.to_thread(inspect, supervisor.loaded):
-            if one.problems:
-                log.error("a certificate does not fit", certificate=one.name, problems=list(one.problems))
-            elif one.days is not None and one.days <= WARN_AT[0]:
-                tell = log.error if one.days <= WARN_AT[2] else log.warning
-                tell("a certificate ends soon", certificate=one.name, days=one.days)
-        await asyncio.sleep(86_400)
+    for one in await asyncio.to_thread(inspect, loaded):
+        if one.problems:
+            log.error("a certificate does not fit", certificate=one.name, problems=list(one.problems))
+        elif one.days is not None and one.days <= WARN_AT[0]:
+            tell = log.error if one.days <= WARN_AT[2] else log.warning
+            tell("a certificate ends soon", certificate=one.name, days=one.days)
 
 
 async def _watchdog() -> None:

@@ -13,8 +13,10 @@ import kombu
 import kombu.exceptions
 from pydantic import AfterValidator, Field, model_validator
 
+from channels.errors import ConfigError
 from channels.fields import Seconds, Secret, Settings, TlsClient
 from channels.ports import Surroundings
+from connectors.certificates import is_pkcs12
 from connectors.tls import client_context
 
 ERRORS = (amqp.AMQPError, OSError, kombu.exceptions.KombuError)
@@ -71,7 +73,10 @@ class Broker:
     def check(self) -> None:
         """Read the certificates. Raises ConfigError when they cannot be used."""
         if self.settings.secure:
-            client_context(self.settings.tls or TlsClient(), self._surroundings)
+            tls = self.settings.tls or TlsClient()
+            if tls.certificate is not None and is_pkcs12(tls.certificate):
+                raise ConfigError("tls.certificate: this connector takes PEM files only")
+            client_context(tls, self._surroundings)
 
     def _tls(self) -> dict[str, Any] | None:
         if not self.settings.secure:

@@ -343,6 +343,8 @@ async def test_a_missing_certificate_is_an_error_at_start(bench: Bench) -> None:
         await bench.source(**secure).start(bench.intake)
     with pytest.raises(ConfigError, match=r"absent\.pem cannot be read"):
         await bench.destination(queue="q", **secure).start()
+    with pytest.raises(ConfigError, match="takes PEM files only"):
+        await bench.destination(queue="q", **secure | {"tls": {"certificate": "ours.p12"}}).start()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from channels.certificates import CertificateSettings
@@ -115,10 +116,34 @@ async def test_a_renewed_certificate_serves_the_next_connection(authority: Autho
     assert await connect() is not first
     file.write_bytes(b"half written")
     os.utime(file, (1, 1))
+    with capture_logs() as logs:
+        await connect()
+        await connect()
+    (said,) = logs  # once, not at each connection
+    assert (said["certificate"], said["problem"]) == (
+        "auth",
+        "not a PKCS#12 file, or its password is not the one given",
+    )
+    file.unlink()
     await connect()
-    assert seen == ["OLD", "OLD", "NEW", "NEW"]
+    assert seen == ["OLD", "OLD", "NEW", "NEW", "NEW", "NEW"]
     listener.close()
     await listener.wait_closed()
+
+
+async def test_new_authorities_are_believed_without_a_restart(authority: Authority, tmp_path: Path) -> None:
+    where = surroundings(tmp_path, auth=p12(authority.issue("trusting", "client").p12))
+    trusted = tmp_path / "authorities.pem"
+    trusted.write_bytes(authority.file.read_bytes())
+    first = client_tls("auth", trusted, where)
+    other = Authority(tmp_path / "other", "AC NOUVELLE")
+    trusted.write_bytes(authority.file.read_bytes() + other.file.read_bytes())
+    second = client_tls("auth", trusted, where)
+    assert len(first.get_ca_certs()) + 1 == len(second.get_ca_certs()) == 2
+    trusted.write_text("half written")
+    assert client_tls("auth", trusted, where) is second
+    with pytest.raises(ConfigError, match="holds no PEM certificate"):
+        client_tls("auth", tmp_path / "nothing.pem", where)
 
 
 CHANNEL = """

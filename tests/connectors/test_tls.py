@@ -14,6 +14,7 @@ from connectors.tls import client_context, server_context
 from tests.connectors import certificates
 from tests.connectors.certificates import Certificates
 from tests.connectors.intake import surroundings
+from vaguemestre.simulators.pki import PASSWORD, Authority
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,23 @@ def test_a_certificate_and_its_key_may_be_one_file(made: Certificates, tmp_path:
     both = tmp_path / "both.pem"
     both.write_bytes(made.server_certificate.read_bytes() + made.server_key.read_bytes())
     assert server_context(TlsServer(certificate=both), surroundings(tmp_path)).verify_mode == ssl.CERT_NONE
+
+
+async def test_either_side_may_show_a_pkcs12_file(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    place, password = surroundings(tmp_path), SecretStr(PASSWORD)
+    ours = authority.issue("ours", "client").p12
+    server = server_context(
+        TlsServer(certificate=authority.issue("theirs", "server").p12, password=password, clients=authority.file), place
+    )
+    client = client_context(TlsClient(authorities=authority.file, certificate=ours, password=password), place)
+    assert await exchange(server, client) == b"hello\n"
+    for settings, problem in (
+        (TlsClient(certificate=ours), "tls.certificate: .*password"),
+        (TlsClient(certificate=ours, key=ours, password=password), "tls.key: a PKCS#12 file holds its key"),
+    ):
+        with pytest.raises(ConfigError, match=problem):
+            client_context(settings, place)
 
 
 @pytest.mark.parametrize(

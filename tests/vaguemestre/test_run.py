@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -14,8 +15,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 from channels.journal import MasterKeys
+from vaguemestre.cli import app
+from vaguemestre.simulators.pki import Authority
 
 BODY = "MSH|^~\\&|GAP|CH|PFI|CH|20260310||ADT^A01|{number}|P|2.5\rPID|1||7^^^CH^PI\r"
 
@@ -222,3 +226,41 @@ async def test_an_address_in_use_is_said(site: Path, port: int) -> None:
             assert "cannot be listened on" in engine.log.read_text()
         finally:
             engine.end()
+
+
+async def test_certificates_that_end_are_told_in_the_log_the_metrics_and_top(site: Path, port: int) -> None:
+    authority = Authority(site / "pki")
+    authority.issue("ending", "client", days=20)
+    authority.issue("urgent", "client", days=5)
+    authority.issue("ended", "client", days=-1)
+    authority.issue("good", "client", days=300)
+    lines = [
+        f"  {name}: {{file: pki/{name}.pem, use: client}}\n" for name in ("ending", "urgent", "ended", "good", "gone")
+    ]
+    authority.issue("gone", "client").pem.write_text("nothing")
+    (site / "site.yaml").write_text((site / "site.yaml").read_text() + "certificates:\n" + "".join(lines))
+    running = Running(site)
+    try:
+        running.hears("READY=1")
+        _, text = get(port, "/metrics")
+        found = dict(re.findall(r'vaguemestre_certificate_days\{certificate="(\w+)",use="client"\} (\S+)', text))
+        assert {name: float(days) for name, days in found.items()} == {
+            "ending": 19.0, "urgent": 4.0, "ended": -2.0, "good": 299.0, "gone": -1.0
+        }  # fmt: skip
+        while running.log.read_text().count('"certificate":') < 4:
+            await asyncio.sleep(0.02)
+        said = [json.loads(line) for line in running.log.read_text().splitlines()]
+        about = {one["certificate"]: (one["level"], one["event"]) for one in said if "certificate" in one}
+        assert about == {
+            "ending": ("warning", "a certificate ends soon"), "urgent": ("error", "a certificate ends soon"),
+            "ended": ("error", "a certificate does not fit"), "gone": ("error", "a certificate does not fit"),
+        }  # fmt: skip
+        shown = await asyncio.to_thread(CliRunner().invoke, app, ["top", str(site), "--json"])
+        assert json.loads(shown.stdout)["certificates"] == [
+            "ending: it ends in 19 days", "urgent: it ends in 4 days", "ended: it has ended",
+            "gone: gone.pem holds no PEM certificate",
+        ]  # fmt: skip
+        shown = await asyncio.to_thread(CliRunner().invoke, app, ["top", str(site), "--once"])
+        assert "certificat / certificate urgent: it ends in 4 days" in shown.stdout
+    finally:
+        running.end()

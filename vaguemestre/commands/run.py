@@ -16,6 +16,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from channels.control import NotRunning, ask
 from channels.errors import ConfigError
@@ -125,17 +126,28 @@ def top(
     """
     loaded = load_settings(site)
     state = control(loaded, {"do": "state"})
+    troubles = certificate_troubles(loaded)
     if json_:
-        typer.echo(json.dumps(state, ensure_ascii=False))
+        typer.echo(json.dumps(state | {"certificates": troubles}, ensure_ascii=False))
         return
+    warning = Text("\n".join(f"certificat / certificate {one}" for one in troubles), style="yellow")
     if once:
-        Console().print(state_tables(loaded, state, None, every))
+        Console().print(Group(state_tables(loaded, state, None, every), warning))
         return
-    with Live(state_tables(loaded, state, None, every), refresh_per_second=4) as live:
+    with Live(Group(state_tables(loaded, state, None, every), warning), refresh_per_second=4) as live:
         while True:
             time.sleep(every)
             before, state = state, control(loaded, {"do": "state"})
-            live.update(state_tables(loaded, state, before, every))
+            live.update(Group(state_tables(loaded, state, before, every), warning))
+
+
+def certificate_troubles(loaded: LoadedSite) -> list[str]:
+    """What does not fit of the site's certificates, and which of them end soon."""
+    if not loaded.site.certificates:
+        return []
+    from vaguemestre.certificates import inspect
+
+    return [f"{one.name}: {text}" for one in inspect(loaded) for text in (*one.problems, *one.ending)]
 
 
 @keys.command("list")
