@@ -139,9 +139,7 @@ class PfiCrashtest:
             await self._listening()
             options = self._options
             self._laboratories = [
-                Laboratory(
-                    n, options.patients, options.seed * 1000 + n, site.result, self._software.published.__contains__
-                )
+                Laboratory(n, options.patients, options.seed * 1000 + n, site.result, self._software.finished)
                 for n in range(options.senders)
             ]
             self._tasks = [asyncio.create_task(one.run(site.port)) for one in self._laboratories]

@@ -29,6 +29,7 @@ from vaguemestre.simulators.systems import Receiver
 CORRESPONDENT = "prescripteur@ch-testville.mssante.fr"
 _CORRECTIONS, _CORRECTED = 0.35, 5
 """How many results are corrections, of one of so many reports before."""
+_TOLD = 3
 _OPEN = 12
 """Results of a sender that are on their way at once: more would only wait."""
 _INS, _IPP, _NUMBER, _VALUE, _CONTROL_ID = b"290067505600227", b"700123", b"0000471", b"|12.4|", b"SGL000201"
@@ -43,10 +44,10 @@ class Laboratory(Sender):
     A result's number and version are in its document: the order number and the value.
     """
 
-    def __init__(self, number: int, patients: int, seed: int, result: bytes, told: Callable[[str], bool]) -> None:
-        """result: the message that all of its messages are made from. told: whether a result has its ZAM^Z01."""
+    def __init__(self, number: int, patients: int, seed: int, result: bytes, finished: Callable[[str], bool]) -> None:
+        """result: the message that all of its messages are made from. finished: whether a result is everywhere."""
         super().__init__(number, patients, seed)
-        self._result, self._told = result, told
+        self._result, self._finished = result, finished
         self._versions: dict[str, int] = {}
         self._patient: dict[str, bytes] = {}
         self._open: list[str] = []
@@ -56,7 +57,7 @@ class Laboratory(Sender):
     async def run(self, port: int) -> None:
         """Send until ``stopping`` and the last message is acknowledged."""
         while not self.stopping:
-            self._open = [one for one in self._open if not self._told(one)]
+            self._open = [one for one in self._open if not self._finished(one)]
             if len(self._open) >= _OPEN:
                 await asyncio.sleep(0.02)
                 continue
@@ -181,6 +182,7 @@ class Software:
         self.receiver = Receiver("sgl")
         self.told: list[Told] = []
         self.published: set[str] = set()
+        self._parts: dict[str, set[tuple[str, str]]] = {}
         self._draw = random.Random(seed)
         self.receiver.on_message = lambda _, body: self._note(body)
 
@@ -188,5 +190,10 @@ class Software:
         self.receiver.behave(delay=0.02 if self._draw.random() < 0.05 else 0.0)
         one = zam.read(body)
         self.told.append(Told(one.of, one.kind, one.positive, one.address, one.control_id))
+        self._parts.setdefault(one.of, set()).add((one.kind, one.address))
         if one.kind == "Z01":
             self.published.add(one.of)
+
+    def finished(self, control_id: str) -> bool:
+        """Whether a result's three acknowledgements are there: DMP, correspondent, patient."""
+        return len(self._parts.get(control_id, ())) >= _TOLD
