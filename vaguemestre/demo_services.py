@@ -27,9 +27,9 @@ class NationalServices:
         """folder: of the site, once it is made; what the services keep goes beside it."""
         beside = folder.parent / "services"
         beside.mkdir()
-        (beside / "pki").symlink_to((folder / CERTIFICATES).resolve())
-        self.dmp = DmpSimulator(authority=Authority(folder / CERTIFICATES))
-        self.operator = MssanteSimulator(beside, [ENGINE, PRESCRIBER])
+        authority = Authority(folder / CERTIFICATES)
+        self.dmp = DmpSimulator(authority=authority)
+        self.operator = MssanteSimulator(beside, [ENGINE, PRESCRIBER], authority=authority)
         self._told = 0
         self._published: dict[str, int] | None = None
         self._forwarded = False

@@ -13,12 +13,16 @@ from rich.console import Console
 from vaguemestre.simulators.mssante.imap import PASSWORD
 from vaguemestre.simulators.mssante.operator import Manners, MssanteSimulator, Received
 from vaguemestre.simulators.pki import PASSWORD as P12_PASSWORD
+from vaguemestre.simulators.pki import Authority
 
 _console = Console(highlight=False)
 
 
 def mssante(
     directory: Annotated[Path, typer.Option(help="Folder of certificates and mails; made.")] = Path("mssante"),
+    certificates: Annotated[
+        Path | None, typer.Option(help="Folder of the rehearsal's certificates, to share it; in DIRECTORY when absent.")
+    ] = None,
     mailbox: Annotated[list[str] | None, typer.Option(help="A mailbox; repeat.")] = None,
     smtp: Annotated[int, typer.Option(help="SMTP port (STARTTLS).")] = 2587,
     imap: Annotated[int, typer.Option(help="IMAP port (STARTTLS).")] = 2143,
@@ -39,7 +43,8 @@ def mssante(
     if reading not in states:
         raise typer.BadParameter("displayed, processed, deleted or none", param_hint="--reading")
     boxes = mailbox or ["labo@chu.mssante.fr", "anne.durand@cabinet.mssante.fr"]
-    operator = MssanteSimulator(directory.resolve(), boxes, smtp_port=smtp, imap_port=imap)
+    authority = Authority(certificates.resolve()) if certificates is not None else None
+    operator = MssanteSimulator(directory.resolve(), boxes, authority=authority, smtp_port=smtp, imap_port=imap)
     manners = Manners(
         frozenset(one.lower() for one in bounce or ()), reading=states[reading], error=error, slow=slow, strict=strict  # type: ignore[arg-type]  # one of the literals
     )  # fmt: skip

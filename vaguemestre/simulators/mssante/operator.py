@@ -76,13 +76,22 @@ class MssanteSimulator:
     """See the module."""
 
     def __init__(
-        self, directory: Path, mailboxes: Iterable[str] = (), *, smtp_port: int = 0, imap_port: int = 0
+        self,
+        directory: Path,
+        mailboxes: Iterable[str] = (),
+        *,
+        authority: Authority | None = None,
+        smtp_port: int = 0,
+        imap_port: int = 0,
     ) -> None:
-        """directory: of certificates and mails; kept. mailboxes: of professionals and structures, our own too."""
+        """directory: of mails, and of certificates without ``authority``; kept.
+
+        mailboxes: of professionals and structures, our own too.
+        """
         self.directory = directory
         self.mailboxes = {one.lower() for one in mailboxes}
         self.mails: list[Received] = []
-        self.authority = Authority(directory / "pki")
+        self.authority = authority or Authority(directory / "pki")
         self.server = self.authority.keep("server", "server", common_name="localhost")
         self.client = self.authority.keep("client", "client")
         self.boxes = Mailboxes(directory / "mail")
