@@ -5,7 +5,6 @@ Source: ANS, API Annuaire Santé v2 (FHIR R4): identifier systems, MSSanté mail
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +12,16 @@ from typing import Any, Literal
 
 import httpx
 
+from connectors.annuaire.limits import limit_of
+
 RPPS = "https://rpps.esante.gouv.fr"
 FINESS = "https://finess.esante.gouv.fr"
+IDNPS = "urn:oid:1.2.250.1.71.4.2.1"
 _MOST_PAGES = 10
 _LONGEST = 5_000_000
+_SHORT_WAIT = 3.0
+"""A directory that is busy (429) for no longer than this, in seconds, is waited for."""
+_TRIES = 3
 Status = Literal["known-active", "known-inactive", "unknown"]
 
 
@@ -46,31 +51,31 @@ class Entry:
 
 
 class Directory:
-    """Asks the directory, at most so many questions a second."""
+    """Asks the directory, at most so many questions a second; not at all for a while after it did not answer."""
 
-    def __init__(self, base: str, key: str, *, rate: float, timeout: float) -> None:
-        self._base, self._rate = base.rstrip("/"), rate
+    def __init__(self, base: str, key: str, *, rate: float, timeout: float, pause: float) -> None:
+        self._base, self._rate, self._pause = base.rstrip("/"), rate, pause
         self._client = httpx.AsyncClient(timeout=timeout, trust_env=False, headers={"ESANTE-API-KEY": key})
-        self._turn = asyncio.Lock()
-        self._free = 0.0
+        self._limit = limit_of(self._base, key)
 
     async def aclose(self) -> None:
         """Close connections."""
         await self._client.aclose()
 
-    async def professional(self, rpps: str) -> Entry:
-        """A professional by RPPS, with the activities. Raises Unreachable."""
+    async def professional(self, number: str) -> Entry:
+        """A professional by PS_IdNat (``8`` + RPPS, ``0`` + ADELI...), with the activities. Raises Unreachable."""
+        identifier = f"{RPPS}|{number[1:]}" if number.startswith("8") else f"{IDNPS}|{number}"
         found = await self._search(
-            "Practitioner", {"identifier": f"{RPPS}|{rpps}", "_revinclude": "PractitionerRole:practitioner"}
+            "Practitioner", {"identifier": identifier, "_revinclude": "PractitionerRole:practitioner"}
         )
         people = [one for one in found if one.get("resourceType") == "Practitioner"]
         if not people:
             return Entry("unknown")
-        active = any(one.get("active", True) for one in people)
+        roles = [one for one in found if one.get("resourceType") == "PractitionerRole"]
+        current = [one for one in roles if one.get("active", True) and not _ended(one)]
+        active = any(one.get("active", True) for one in people) and bool(current or not roles)
         boxes = [box for one in people for box in _mailboxes(one)]
-        for role in found:
-            if role.get("resourceType") != "PractitionerRole" or not role.get("active", True) or _ended(role):
-                continue
+        for role in current:
             finess = await self._finess(role) if role.get("telecom") else ""
             boxes += [Mailbox(box.address, box.kind, finess, box.red) for box in _mailboxes(role)]
         return Entry("known-active" if active else "known-inactive", tuple(dict.fromkeys(boxes)))
@@ -84,6 +89,18 @@ class Directory:
         boxes = [Mailbox(box.address, box.kind, finess, box.red) for one in found for box in _mailboxes(one)]
         return Entry("known-active" if active else "known-inactive", tuple(dict.fromkeys(boxes)))
 
+    async def mailbox(self, address: str) -> Entry:
+        """An address, whoever has it. Raises Unreachable."""
+        known = False
+        for resource in ("Practitioner", "PractitionerRole", "Organization"):
+            found = await self._search(resource, {"mailbox-mss": address})
+            # A parameter that the service does not know may be passed over: only who has the address counts.
+            holders = [one for one in found if any(box.address.lower() == address.lower() for box in _mailboxes(one))]
+            if any(one.get("active", True) and not _ended(one) for one in holders):
+                return Entry("known-active")
+            known = known or bool(holders)
+        return Entry("known-inactive" if known else "unknown")
+
     async def _finess(self, role: dict[str, Any]) -> str:
         """FINESS of the structure of an activity, ``""`` when it has none."""
         reference = str(role.get("organization", {}).get("reference", ""))
@@ -93,7 +110,7 @@ class Directory:
         return next((one["value"] for each in found for one in _identifiers(each) if one.get("system") == FINESS), "")
 
     async def _search(self, resource: str, parameters: dict[str, str]) -> list[dict[str, Any]]:
-        """All pages of a search. An address of a page is followed on the same server only."""
+        """All pages of a search. A page elsewhere than on the same server is not asked for: it would get the key."""
         url: str | None = f"{self._base}/{resource}"
         asked: dict[str, str] | None = parameters
         found: list[dict[str, Any]] = []
@@ -102,16 +119,34 @@ class Directory:
                 break
             bundle = await self._get(url, asked)
             found += [one["resource"] for one in bundle.get("entry", []) if isinstance(one.get("resource"), dict)]
-            following = [one.get("url", "") for one in bundle.get("link", []) if one.get("relation") == "next"]
-            url, asked = (following[0] if following and following[0].startswith(self._base) else None), None
+            following = [str(one.get("url", "")) for one in bundle.get("link", []) if one.get("relation") == "next"]
+            url, asked = (self._same_server(following[0]) if following else None), None
         return found
 
-    async def _get(self, url: str, parameters: dict[str, str] | None) -> dict[str, Any]:
-        await self._wait()
+    def _same_server(self, text: str) -> str:
+        base = httpx.URL(self._base)
         try:
-            response = await self._client.get(url, params=parameters)
-            if response.status_code == 429:
-                self._free = time.monotonic() + _seconds(response.headers.get("retry-after", ""))
+            url = base.join(text)
+        except httpx.InvalidURL:
+            raise Unreachable("the address of the directory's next page cannot be read") from None
+        if (url.scheme, url.host, url.port) != (base.scheme, base.host, base.port):
+            raise Unreachable("the directory's next page is on another server")
+        return str(url)
+
+    async def _get(self, url: str, parameters: dict[str, str] | None) -> dict[str, Any]:
+        if self._limit.resting:
+            raise Unreachable("the directory did not answer a moment ago")
+        try:
+            bundle = await self._asked(url, parameters)
+        except Unreachable:
+            self._limit.failed(self._pause)
+            raise
+        self._limit.answered()
+        return bundle
+
+    async def _asked(self, url: str, parameters: dict[str, str] | None) -> dict[str, Any]:
+        try:
+            response = await self._answered(url, parameters)
             if response.status_code != 200:
                 raise Unreachable(f"the directory answered {response.status_code}")
             bundle = response.json() if len(response.content) <= _LONGEST else None
@@ -123,17 +158,23 @@ class Directory:
             raise Unreachable("the directory's answer is no Bundle")
         return bundle
 
-    async def _wait(self) -> None:
-        """Keep to the rate: 17 a second is the directory's limit."""
-        async with self._turn:
-            now = time.monotonic()
-            if self._free > now:
-                await asyncio.sleep(self._free - now)
-            self._free = max(now, self._free) + 1 / self._rate
+    async def _answered(self, url: str, parameters: dict[str, str] | None) -> httpx.Response:
+        """The answer; asked again when the directory is busy (429) and says that it is not for long."""
+        tries = 0
+        while True:
+            await self._limit.turn(self._rate)
+            response = await self._client.get(url, params=parameters)
+            tries += 1
+            if response.status_code != 429:
+                return response
+            wait = _seconds(response.headers.get("retry-after", ""))
+            self._limit.put_off(wait)
+            if wait > _SHORT_WAIT or tries == _TRIES:
+                return response
 
 
 def _seconds(text: str) -> float:
-    return min(float(text), 60.0) if text.isdigit() else 1.0
+    return min(float(text), 60.0) if text.isascii() and text.isdigit() else 1.0
 
 
 def _identifiers(resource: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,11 +20,13 @@ from channels.registry import load
 from connectors.annuaire.directory import Directory, Entry, Mailbox, Unreachable
 from connectors.annuaire.memory import FILE, Memory
 from transforms import er7, identifiers
-from transforms.submission import FORMAT, Recipient, Submission, encode, read
+from transforms.submission import FORMAT, Organization, Recipient, Submission, encode, read
 
 log = structlog.get_logger()
 
 _DAY = 86_400.0
+_PROFESSIONALS = "1.2.250.1.71.4.2.1"
+_Kind = Literal["idnps", "finess", "mailbox"]
 
 
 class AnnuaireSettings(Settings):
@@ -38,6 +40,12 @@ class AnnuaireSettings(Settings):
     timeout: Seconds = Field(30.0, description="For one answer.")
     known_for: Seconds = Field(7 * _DAY, description="How long a number that is known is believed.")
     unknown_for: Seconds = Field(_DAY, description="How long a number that is not known is.")
+    pause: Seconds = Field(
+        60.0, description="Longest time that the directory is not asked after it did not answer; 1 s at first."
+    )
+    check_addresses: bool = Field(
+        False, description="Requests: ask about the address of a recipient who has no national number, too."
+    )
     fields: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
         (), description="HL7 v2: places of professionals whose number is checked, such as OBR-16 or PV1-7."
     )
@@ -74,7 +82,11 @@ class AnnuaireLookup:
                 raise ConfigError(f"fields: {error}") from None
         options = self._options
         self._directory = Directory(
-            options.base, options.key.get_secret_value(), rate=options.rate, timeout=options.timeout
+            options.base,
+            options.key.get_secret_value(),
+            rate=options.rate,
+            timeout=options.timeout,
+            pause=options.pause,
         )
         beside = self._surroundings.journal_directory
         self._memory = Memory(beside / FILE if beside is not None else None)
@@ -115,13 +127,14 @@ class AnnuaireLookup:
         """The recipient with an address, when one is known for sure; and the word for it."""
         if one.kind == "patient" or one.address.lower().endswith(f"@{self._options.patient_domain}"):
             return one, ""
-        finess = _finess(one.organization.id) if one.organization else ""
-        place = f"{one.place}-5.1" if one.place else ""
-        if one.person is not None and one.person.id:
-            rpps = one.person.id[1:] if len(one.person.id) == 12 and one.person.id[0] == "8" else one.person.id
-            entry, word = await self._entry("rpps", rpps, place)
-        elif finess:
+        finess = _finess(one.organization) if one.organization else ""
+        number = _national(one.person.id, one.person.kind, one.person.authority) if one.person else ""
+        if number:
+            entry, word = await self._entry("idnps", number, f"{one.place}-5.1" if one.place else "")
+        elif finess and one.person is None:
             entry, word = await self._entry("finess", finess, f"{one.place}-8.10" if one.place else "")
+        elif one.address and self._options.check_addresses:
+            entry, word = await self._entry("mailbox", one.address.lower(), f"{one.place}-15.4" if one.place else "")
         else:
             return one, ""
         if one.address or entry is None or entry.status != "known-active":
@@ -132,27 +145,28 @@ class AnnuaireLookup:
     # HL7 v2
 
     def _numbers(self, message: Message) -> Iterator[tuple[str, str]]:
-        """RPPS numbers at the places to check."""
+        """National numbers at the places to check; a local number is nobody's business."""
         if message.format != "hl7v2" or not self._options.fields:
             return
         parsed = er7.read(message)
         for place in self._options.fields:
-            for number in dict.fromkeys(parsed.values(f"{place}.1")):
-                bare = number.strip()
-                if bare:
-                    yield (bare[1:] if len(bare) == 12 and bare[0] == "8" else bare), f"{place}.1"
+            parts = zip(*(parsed.values(f"{place}.{part}") for part in ("1", "13", "9.2")), strict=True)
+            found = (_national(number.strip(), kind.strip().upper(), oid.strip()) for number, kind, oid in parts)
+            for number in dict.fromkeys(found):
+                if number:
+                    yield number, f"{place}.1"
 
     async def _checked(self, number: str, place: str) -> str:
-        return (await self._entry("rpps", number, place))[1]
+        return (await self._entry("idnps", number, place))[1]
 
     # one number
 
-    async def _entry(self, kind: Literal["rpps", "finess"], number: str, place: str) -> tuple[Entry | None, str]:
-        """What is known of a number, and the word for it. Raises as ``ask``."""
-        right = identifiers.rpps(number) if kind == "rpps" else identifiers.finess(number)
-        if not right:
+    async def _entry(self, kind: _Kind, number: str, place: str) -> tuple[Entry | None, str]:
+        """What is known of a number or an address, and the word for it. Raises as ``ask``."""
+        what = "address" if kind == "mailbox" else f"{kind.upper()} number"
+        if kind != "mailbox" and not identifiers.is_right(kind.upper(), number):
             if self._options.inactive == "refuse":
-                raise MessageError(f"the {kind.upper()} number has a wrong key", place, "204")
+                raise MessageError(f"the {what} has a wrong key", place, "204")
             return None, "wrong-key"
         entry, age = await self._known(kind, number)
         if entry is None:
@@ -160,12 +174,12 @@ class AnnuaireLookup:
                 raise Undelivered("the directory does not answer")
             return None, "unreachable"
         if entry.status != "known-active" and self._options.inactive == "refuse":
-            said = "is not known to" if entry.status == "unknown" else "does not practise any more, says"
-            raise MessageError(f"the {kind.upper()} number {said} the directory", place, "204")
+            said = "is not known to" if entry.status == "unknown" else "is not in use any more, says"
+            raise MessageError(f"the {what} {said} the directory", place, "204")
         lasts = self._options.unknown_for if entry.status == "unknown" else self._options.known_for
         return entry, entry.status + (f",{int(age / _DAY)}d" if age > lasts else "")
 
-    async def _known(self, kind: Literal["rpps", "finess"], number: str) -> tuple[Entry | None, float]:
+    async def _known(self, kind: _Kind, number: str) -> tuple[Entry | None, float]:
         """From memory while it is fresh, else from the directory, else from memory whatever its age."""
         key = f"{kind} {number}"
         kept = await self._memory.get(key)
@@ -176,8 +190,11 @@ class AnnuaireLookup:
         if self._directory is None:
             raise Undelivered("the lookup is closed")
         try:
-            ask = self._directory.professional if kind == "rpps" else self._directory.structure
-            entry = await ask(number)
+            entry = await {
+                "idnps": self._directory.professional,
+                "finess": self._directory.structure,
+                "mailbox": self._directory.mailbox,
+            }[kind](number)
         except Unreachable as error:
             log.warning("the directory is away", channel=self._surroundings.channel, problem=str(error))
             return kept or (None, 0.0)
@@ -189,9 +206,25 @@ def _marked(message: Message, words: list[str]) -> Message:
     return replace(message, attributes={**message.attributes, "annuaire": " ".join(words)})
 
 
-def _finess(number: str) -> str:
-    """FINESS of a Struct_IdNat, or the number itself."""
+def _finess(organization: Organization) -> str:
+    """FINESS of a Struct_IdNat, or the number itself; ``""`` for a number of another kind."""
+    if organization.kind not in ("", "IDNST", "FINESS", "FINEG", "FINEJ"):
+        return ""
+    number = organization.id
     return number[1:] if len(number) == 10 and number[0] == "1" else number if len(number) == 9 else ""
+
+
+def _national(number: str, kind: str, authority: str) -> str:
+    """PS_IdNat of a professional's number, ``""`` when it is a local one."""
+    if authority not in ("", _PROFESSIONALS) or kind not in ("", "IDNPS", "RPPS", "ADELI"):
+        return ""
+    plain = number.isascii() and number.isdecimal()
+    if kind in ("", "RPPS") and plain and len(number) == 11:
+        return f"8{number}"
+    if kind == "ADELI" and len(number) == 9:
+        return f"0{number}"
+    marked = bool(kind or authority) or (plain and len(number) == 12 and number.startswith("8"))
+    return number if marked else ""
 
 
 def _chosen(boxes: tuple[Mailbox, ...], finess: str, *, personal: bool) -> Mailbox | None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from starlette.requests import Request
@@ -13,6 +14,7 @@ from starlette.routing import Route
 from channels.errors import MessageError, Undelivered
 from channels.message import Message
 from channels.ports import Surroundings
+from connectors.annuaire.limits import Limit
 from connectors.annuaire.lookup import AnnuaireLookup, AnnuaireSettings
 from tests.connectors.intake import SITE
 from tests.transforms.test_xds import submission
@@ -50,11 +52,17 @@ class World:
     keys: set[str] = field(default_factory=set)
     page: int = 50
     url: str = ""
+    next: str = ""
+    busy: int = 0
+    retry_after: str = "0"
     beside: Path = Path()
 
     async def answer(self, request: Request) -> Response:
         self.asked.append(str(request.url).partition("/fhir")[2])
         self.keys.add(request.headers.get("esante-api-key", ""))
+        if self.busy:
+            self.busy -= 1
+            return Response(status_code=429, headers={"Retry-After": self.retry_after})
         if self.status != 200:
             return Response(status_code=self.status)
         kind, query = request.path_params["kind"], request.query_params
@@ -64,7 +72,7 @@ class World:
         start = int(query.get("_page", "0"))
         link = []
         if len(found) > start + self.page:
-            link = [{"relation": "next", "url": f"{self.url}/{kind}?{request.url.query}&_page={start + self.page}"}]
+            link = [{"relation": "next", "url": f"{self.next}/{kind}?{request.url.query}&_page={start + self.page}"}]
         entries = [{"resource": one} for one in found[start : start + self.page]]
         return JSONResponse({"resourceType": "Bundle", "link": link, "entry": entries})
 
@@ -78,6 +86,8 @@ class World:
 def _matches(resource: dict[str, Any], query: dict[str, str]) -> bool:
     if "_id" in query:
         return bool(resource["id"] == query["_id"])
+    if "mailbox-mss" in query:
+        return any(one["value"] == query["mailbox-mss"] for one in resource["telecom"])
     system, _, value = query["identifier"].partition("|")
     return {"system": system, "value": value} in resource.get("identifier", [])
 
@@ -87,7 +97,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     made = World(beside=tmp_path)
     server = Server([Route("/fhir/{kind}", made.answer)])
     await server.start("127.0.0.1", 0)
-    made.url = f"{server.url}/fhir"
+    made.url = made.next = f"{server.url}/fhir"
     made.resources = [
         {
             "resourceType": "Practitioner", "id": "p1", "active": True, "telecom": [mailbox(ADDRESS)],
@@ -107,9 +117,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await server.stop()
 
 
-def asking(person: str = f"8{RPPS}", organization: str = "", address: str = "") -> Message:
+def asking(
+    person: str = f"8{RPPS}", organization: str = "", address: str = "", kind: str = "", authority: str = ""
+) -> Message:
+    who = Person(person, kind=kind, authority=authority) if person else None
     one = Recipient(
-        "professional" if person else "organization", address, Person(person) if person else None,
+        "professional" if person else "organization", address, who,
         Organization(organization) if organization else None, place="PRT[2]",
     )  # fmt: skip
     return Message(encode(submission(recipients=(one,))), "submission")
@@ -120,7 +133,7 @@ async def ask(lookup: AnnuaireLookup, message: Message) -> tuple[str, str]:
     context: Any = None
     made = await lookup.ask(message, context)
     if made.format == "submission":
-        return decode(made.body).recipients[0].address, made.attributes["annuaire"]
+        return decode(made.body).recipients[0].address, made.attributes.get("annuaire", "")
     return "", made.attributes.get("annuaire", "")
 
 
@@ -208,9 +221,10 @@ async def test_who_does_not_practise_is_marked_or_refused(
 
 async def test_fields_of_a_message_are_checked(world: World) -> None:
     pipes = "|" * 15
-    body = f"MSH|^~\\&|S|F|||20260310||ORU^R01|1|P|2.5\rOBR|1{pipes}{RPPS}^DURAND~89970036624^X\r"
+    people = f"{RPPS}^DURAND{'^' * 11}RPPS~LOCAL1^Y~99700366241^Z~1^X{'^' * 11}RPPS"
+    body = f"MSH|^~\\&|S|F|||20260310||ORU^R01|1|P|2.5\rOBR|1{pipes}{people}\r"
     lookup = await world.lookup(fields="OBR-16")
-    assert await ask(lookup, er7.message(body.encode(), 1.0)) == ("", "known-active wrong-key")
+    assert await ask(lookup, er7.message(body.encode(), 1.0)) == ("", "known-active wrong-key wrong-key")
     await lookup.aclose()
 
 
@@ -218,6 +232,113 @@ async def test_pages_are_followed_on_the_same_server_only(world: World) -> None:
     world.page = 1
     lookup = await world.lookup()
     assert await ask(lookup, asking(f"8{RPPS}", f"1{FINESS}")) == ("durand@ch.mssante.fr", "known-active")
+    await lookup.aclose()
+
+
+@pytest.mark.parametrize("elsewhere", ["http://127.0.0.1.example/fhir", "http://127.0.0.1:1/fhir", "http://[x"])
+async def test_the_key_is_shown_to_no_other_server(world: World, elsewhere: str) -> None:
+    world.page, world.next = 1, elsewhere
+    lookup = await world.lookup()
+    assert await ask(lookup, asking(f"8{RPPS}", f"1{FINESS}")) == ("", "unreachable")
+    await lookup.aclose()
+
+
+async def test_a_next_page_may_be_relative(world: World) -> None:
+    world.page, world.next = 1, "/fhir"
+    lookup = await world.lookup()
+    assert await ask(lookup, asking(f"8{RPPS}", f"1{FINESS}")) == ("durand@ch.mssante.fr", "known-active")
+    await lookup.aclose()
+
+
+@pytest.mark.parametrize(
+    "person, kind, authority, identifier",
+    [
+        ("751234567", "ADELI", "", "urn:oid:1.2.250.1.71.4.2.1|0751234567"),
+        ("3750712184/12", "IDNPS", "1.2.250.1.71.4.2.1", "urn:oid:1.2.250.1.71.4.2.1|3750712184/12"),
+        (RPPS, "RPPS", "", f"https://rpps.esante.gouv.fr|{RPPS}"),
+        ("DURAND12", "", "", ""),
+        ("75123456789", "", "1.2.250.1.999999.7", ""),
+        (RPPS, "EI", "", ""),
+    ],
+)
+async def test_a_professional_is_asked_for_by_the_national_number(
+    world: World, person: str, kind: str, authority: str, identifier: str
+) -> None:
+    lookup = await world.lookup(inactive="warn")
+    await ask(lookup, asking(person, "", "a@b.mssante.fr", kind, authority))
+    asked = [unquote(one) for one in world.asked]
+    if identifier:
+        assert f"identifier={identifier}&" in asked[0]
+    else:
+        assert asked == []
+    await lookup.aclose()
+
+
+@pytest.mark.parametrize(
+    "address, change, word",
+    [
+        (ADDRESS, {}, "known-active"),
+        (ADDRESS, {"active": False}, "known-inactive"),
+        ("labo@ch.mssante.fr", {}, "known-active"),
+        ("nobody@ch.mssante.fr", {}, "unknown"),
+    ],
+)
+async def test_an_address_alone_may_be_asked_about(
+    world: World, address: str, change: dict[str, Any], word: str
+) -> None:
+    world.resources[0] |= change
+    lookup = await world.lookup()
+    assert await ask(lookup, asking("", "", address)) == (address, "")
+    await lookup.aclose()
+    lookup = await world.lookup(check_addresses=True)
+    assert await ask(lookup, asking("", "", address)) == (address, word)
+    await lookup.aclose()
+
+
+async def test_a_busy_directory_is_asked_again_when_it_says_soon(world: World) -> None:
+    world.busy = 2
+    lookup = await world.lookup()
+    assert await ask(lookup, asking("", f"1{FINESS}")) == ("labo@ch.mssante.fr", "known-active")
+    assert len(world.asked) == 3
+    await lookup.aclose()
+    world.busy, world.retry_after = 2, "30"
+    lookup = await world.lookup(known_for="0s")
+    assert (await ask(lookup, asking("", f"1{FINESS}")))[1] == "known-active,0d"
+    assert len(world.asked) == 4
+    await lookup.aclose()
+
+
+async def test_after_an_outage_messages_do_not_wait_for_the_directory(world: World) -> None:
+    world.status = 503
+    lookup, other = await world.lookup(), await world.lookup()
+    assert await ask(lookup, asking()) == ("", "unreachable")
+    world.status = 200
+    assert await ask(lookup, asking()) == ("", "unreachable")
+    assert await ask(other, asking()) == ("", "unreachable")  # whichever step asks
+    assert len(world.asked) == 1
+    await lookup.aclose()
+    await other.aclose()
+
+
+async def test_the_rest_grows_until_there_is_an_answer() -> None:
+    now = [0.0]
+    limit = Limit(lambda: now[0])
+    for rest in (1.0, 2.0, 4.0, 5.0):
+        limit.failed(5.0)
+        now[0] += rest - 0.1
+        assert limit.resting
+        now[0] += 0.2
+        assert not limit.resting
+    limit.answered()
+    limit.failed(5.0)
+    now[0] += 1.1
+    assert not limit.resting
+
+
+async def test_whose_activities_are_all_over_does_not_practise(world: World) -> None:
+    world.resources[1]["period"] = {"end": "2020-01-01"}
+    lookup = await world.lookup()
+    assert await ask(lookup, asking()) == ("", "known-inactive")
     await lookup.aclose()
 
 
