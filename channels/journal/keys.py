@@ -101,6 +101,11 @@ class Sealer:
         """key: the segment's 32-byte data key, or None when the journal is not encrypted."""
         self._cipher = AESGCM(key) if key else None
 
+    @property
+    def encrypts(self) -> bool:
+        """False when the journal is in clear."""
+        return self._cipher is not None
+
     def seal(self, data: bytes | memoryview, place: bytes) -> bytes:
         """``data`` encrypted, bound to its place (row, file) in the segment."""
         if self._cipher is None:

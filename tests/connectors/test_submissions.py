@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -143,7 +144,7 @@ async def test_a_replacement_that_everyone_refused_replaces_nothing(store: Submi
     ],
 )
 async def test_another_structure_or_another_patient_changes_no_document(
-    store: Submissions, changes: dict[str, object], condition: str
+    store: Submissions, changes: dict[str, Any], condition: str
 ) -> None:
     await store.register(submission(), known_parents_only=True)
     with pytest.raises(MessageError) as refusal:
@@ -217,3 +218,18 @@ def test_whatever_order_messages_come_in_the_latest_date_counts(order: list[tupl
         remember(db, 1, Consent(feeding=feeding, feeding_date=f"2026010{day}"), 1e9 - day)
     assert latest(db, [1]).feeding == "INO"
     assert len(rows(db, "SELECT * FROM consent")) == 1
+
+
+async def test_what_was_kept_before_the_site_had_a_key_is_still_read(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path, None, write=True)
+    plain = Submissions(tmp_path / "pfi.db", catalog.hasher, catalog.sealer("pfi"))
+    await plain.register(submission(), known_parents_only=True)
+    await plain.aclose()
+    catalog.close()
+    catalog = Catalog(tmp_path, MasterKeys.read(MasterKeys.new_line("k1")), write=True)
+    store = Submissions(tmp_path / "pfi.db", catalog.hasher, catalog.sealer("pfi"))
+    target = await store.target("k1", "mail 1")
+    assert target is not None
+    assert target.address == ADDRESS
+    await store.aclose()
+    catalog.close()

@@ -23,6 +23,7 @@ from transforms.submission import Patient, Submission
 T = TypeVar("T")
 
 FILE = "pfi.db"
+_ENCRYPTED, _CLEAR = b"\1", b"\0"
 _PATIENCE = 5.0
 """Seconds that ``more_due`` waits: another process (a command) may have made something due."""
 _open: dict[Path, Submissions] = {}
@@ -190,10 +191,13 @@ class Submissions:
         return self._identifier(patient.local_oid, patient.local_id)
 
     def _sealed(self, text: str) -> bytes:
-        return self._sealer.seal(text.encode(), b"pfi") if text else b""
+        """The first byte says whether the rest is encrypted: a site may get its key later."""
+        mark = _ENCRYPTED if self._sealer.encrypts else _CLEAR
+        return mark + self._sealer.seal(text.encode(), b"pfi") if text else b""
 
     def _opened(self, sealed: bytes) -> str:
-        return self._sealer.open(sealed, b"pfi").decode() if sealed else ""
+        mark, data = sealed[:1], sealed[1:]
+        return (self._sealer.open(data, b"pfi") if mark == _ENCRYPTED else data).decode()
 
     async def _ask(self, question: Callable[[apsw.Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, question)
