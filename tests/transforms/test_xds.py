@@ -232,3 +232,9 @@ def test_what_is_written_is_read_back(
     named = tuple(replace(one, id=f"Document{number:02d}") for number, one in enumerate(entries, 1))
     made = xds.Lot(submission_set, named, tuple(associations))
     assert xds.read(etree.fromstring(etree.tostring(xds.submit_objects(made)))) == made
+
+
+@given(TEXT, TEXT)
+def test_a_name_with_separators_is_read_back(family: str, given_name: str) -> None:
+    found = composed.parts(composed.person("801000000058", family, given_name), 13)
+    assert (found[1], found[2], found[12]) == (family, given_name, "IDNPS")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from channels.pfi_settings import PfiSettings
 from transforms import xdm, xds
@@ -15,6 +15,8 @@ def archive(
     submission: Submission, *, pfi: PfiSettings, settings: xds.XdsSettings, establishment: str, at: datetime
 ) -> bytes:
     """The ZIP. An entry's identifier comes from its document's, so that a later mail can name it (RPLC, deletion).
+
+    at: in the establishment's zone, which is that of times without one.
 
     Raises:
         MessageError: see ``xds.lot``.
@@ -29,7 +31,8 @@ def archive(
         )
         return xdm.write(lot, (), sender=sender)
     lot = xds.lot(
-        submission, unique_id=number, source_id=pfi.source_oid, at=at, settings=settings, parents=known
+        submission, unique_id=number, source_id=pfi.source_oid, at=at, settings=settings, parents=known,
+        zone=at.tzinfo or UTC,
     )  # fmt: skip
     return xdm.write(_named(lot), [one.content for one in submission.documents], sender=sender)
 

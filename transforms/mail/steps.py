@@ -23,6 +23,7 @@ from transforms.mail.settings import MailsSettings, MdmSettings, MdnSettings
 from transforms.submission import Organization, Patient, Person, Visibility, lps
 from transforms.submission.model import Action
 from transforms.xds import Lot
+from transforms.xds.composed import parts
 
 _LOG = structlog.get_logger("vaguemestre.mssante")
 _APPLICATION = frozenset(str(number) for number in range(900, 907))
@@ -172,20 +173,19 @@ def _patient(lot: Lot | None) -> Patient | None:
     if lot is None:
         return None
     composed = lot.submission_set.patient_id or next((one.patient_id for one in lot.entries if one.patient_id), "")
-    number, _, rest = composed.partition("^")
-    parts = rest.split("^")
-    authority = parts[2].split("&") if len(parts) > 2 else []
+    number, _, _, authority_, *_ = parts(composed, 4)
+    authority = authority_.split("&")
     oid = authority[1] if len(authority) > 1 else ""
     info: dict[str, str] = {}
     for line in lot.entries[0].source_patient_info if lot.entries else ():
         name, _, value = line.partition("|")
         info.setdefault(name, value)
-    family, _, given = info.get("PID-5", "").partition("^")
+    family, given, *_ = parts(info.get("PID-5", ""), 2)
     return Patient(
         ins=number,
         ins_oid=oid,
         family=family,
-        given=given.partition("^")[0],
+        given=given,
         birth_date=info.get("PID-7", "")[:8],
         sex=info.get("PID-8", ""),
     )
@@ -195,18 +195,18 @@ def _author(lot: Lot | None) -> Person | None:
     persons = [one for author in (lot.submission_set.authors if lot else ()) for one in author.persons]
     if not persons:
         return None
-    parts = (persons[0].split("^") + [""] * 13)[:13]
-    authority = parts[8].split("&")
-    return Person(parts[0], parts[1], parts[2], authority[1] if len(authority) > 1 else "", parts[12])
+    found = parts(persons[0], 13)
+    authority = found[8].split("&")
+    return Person(found[0], found[1], found[2], authority[1] if len(authority) > 1 else "", found[12])
 
 
 def _institution(lot: Lot | None) -> Organization | None:
     places = [one for author in (lot.submission_set.authors if lot else ()) for one in author.institutions]
     if not places:
         return None
-    parts = (places[0].split("^") + [""] * 10)[:10]
-    authority = parts[5].split("&")
-    return Organization(parts[9], parts[0], authority[1] if len(authority) > 1 else "", parts[6])
+    found = parts(places[0], 10)
+    authority = found[5].split("&")
+    return Organization(found[9], found[0], authority[1] if len(authority) > 1 else "", found[6])
 
 
 class Mdn:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, tzinfo
 
+from transforms.escapes import Separators, unescape
+
 PROFESSIONALS = "1.2.250.1.71.4.2.1"
 STRUCTURES = "1.2.250.1.71.4.2.2"
+_USUAL = Separators("|", "^", "~", "\\", "&")
 _ESCAPED = {"\\": "\\E\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "|": "\\F\\"}
 _INTERNAL = {"0": "1", "1": "3", "2": "4", "3": "5", "4": "6"}
 """First digit of Struct_IdNat -> first digit of PS_IdNat for numbers that the structure gave."""
@@ -24,6 +27,12 @@ def text(value: str) -> str:
 
 def _is_plain(sign: str) -> bool:
     return sign >= " " and sign != "\x7f" and not "\ud800" <= sign <= "\udfff" and sign not in "\ufffe\uffff"
+
+
+def parts(value: str, count: int) -> list[str]:
+    """The components of a composite value, escapes undone; ``""`` for those that it lacks, up to ``count``."""
+    found = [unescape(one, _USUAL) for one in value.split("^")]
+    return (found + [""] * count)[: max(count, len(found))]
 
 
 def person(number: str, family: str, given: str = "", *, kind: str = "IDNPS") -> str:
