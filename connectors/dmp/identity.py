@@ -12,6 +12,7 @@ from channels.site import Site
 from connectors.dmp.existence import Question
 from connectors.dmp.settings import DmpSettings
 from connectors.dmp.vihf import Assertion, Coded
+from transforms.identifiers import professional
 from transforms.submission import Organization, Person, Submission
 from transforms.xds.values import values
 
@@ -86,6 +87,9 @@ class Identity:
         """Identifier and names; of an automatic flow, who is responsible, and software and model."""
         if person is not None and person.id:
             number = f"8{person.id}" if re.fullmatch(r"\d{11}", person.id) else person.id
+            rpps = re.fullmatch(r"8[0-9]{11}", number)
+            if self._site.ins_domain == "production" and rpps and not professional(number):
+                raise ProfileError("the key of the RPPS number is wrong", "PRT[SB]-5.1", "102")
             return number, " ".join(one for one in (person.given, person.family) if one) or number
         responsible = self._pfi.responsible
         if responsible is None:

@@ -34,6 +34,7 @@ from connectors.insi.assertion import Element, Said, assertion, distinguished_na
 from connectors.insi.requests import Contexts, envelope, search, verification
 from connectors.insi.settings import InsiOperation, InsiServiceSettings
 from connectors.insi.traits import Traits
+from transforms.identifiers import finess, siret
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -59,6 +60,10 @@ class Insi:
 
     def check(self) -> None:
         """Certificates and tables are there and fit. Raises ConfigError."""
+        site = self._surroundings.site
+        billing = self._options.assertion.billing or site.establishment.finess
+        if site.ins_domain == "production" and not (finess(billing) or siret(billing)):
+            raise ConfigError("assertion.billing: neither a FINESS nor a SIRET with its key")
         self._table = fault_table(self._options.faults)
         self._signer()
         self._tls()
