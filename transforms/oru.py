@@ -9,6 +9,7 @@ Source: HL7 v2.5, 7.3.1; IHE LTW, LAB-3; grouping of segments as met in the fiel
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from uuid import UUID, uuid5
 
@@ -18,6 +19,7 @@ from channels.ports import Context
 from transforms import er7
 from transforms.moments import instant
 from transforms.oru_contacts import contacts, recipients
+from transforms.oru_left_out import unused
 from transforms.oru_lines import Line
 from transforms.oru_microbiology import linked
 from transforms.oru_orders import Order, ReadOrder, notes, panel
@@ -27,10 +29,12 @@ from transforms.report import (
     Attachment,
     Chapter,
     Coding,
+    Contact,
     Identifier,
     LeftOut,
     Moment,
     Panel,
+    Patient,
     Person,
     Prescription,
     Report,
@@ -208,11 +212,13 @@ def _assemble(groups: _Groups, rules: Rules, read: list[ReadOrder]) -> Report:
     files = [file for one in read for file in one.attachments if file.media_type != "text/xml"]
     assert groups.patient is not None  # noqa: S101  # read_report refused it before
     near, guardians = contacts(groups.near)
+    who = replace(patient(groups.patient, rules), guardians=guardians)
+    copied = recipients(groups.participants, rules)
     copies_to = [person for order in orders for person in people(_obr(order), 28, rules)]
     return Report(
         _version(header, requested, time),
         time,
-        replace(patient(groups.patient, rules), guardians=guardians),
+        who,
         encounter(groups.visit, rules, collected),
         _prescription(groups, orders, read, rules),
         own_laboratory(rules),
@@ -223,14 +229,27 @@ def _assemble(groups: _Groups, rules: Rules, read: list[ReadOrder]) -> Report:
         requested,
         validators,
         _collectors(panels),
-        tuple(dict.fromkeys((*copies_to, *recipients(groups.participants, rules)))),
+        tuple(dict.fromkeys((*copies_to, *copied))),
         near,
         released,
         notes(groups.notes),
         copies=tuple(file for file in files if not file.laboratory),
         other_reports=tuple(file for file in files if file.laboratory),
-        left_out=(*groups.left_out, *(one for order in read for one in order.left_out)),
+        left_out=(
+            *groups.left_out,
+            *(one for order in read for one in order.left_out),
+            *_unused(groups, near, who),
+        ),
     )
+
+
+def _unused(groups: _Groups, near: tuple[Contact, ...], who: Patient) -> Iterator[LeftOut]:
+    """Numbers of the patient, ROL, NK1 and PRT that the report does not hold."""
+    kept = {one.place for one in groups.roles if one.value(3).upper() == "ODRP"}
+    kept |= {one.place for one in groups.participants if one.value(4).upper() == "RCT"}
+    kept |= {one.place for one in near} | {one.place.partition("-")[0] for one in who.guardians}
+    assert groups.patient is not None  # noqa: S101  # read_report refused it before
+    return unused(groups.patient, who, [*groups.roles, *groups.near, *groups.participants], kept)
 
 
 def _obr(order: Order) -> Line:

@@ -149,6 +149,7 @@ class _Tracer:
         self._base = _flat(self._body)
         panels = [panel for chapter in self._report.chapters for panel in chapter.panels]
         self._previous = {one.place for result in self._report.results() for one in result.previous}
+        self._awaited = {one.place for one in self._report.results() if one.status == "I"}
         images = [image for panel in panels for image in panel.images]
         self._files = {one.place for one in (*self._report.copies, *self._report.other_reports, *images)}
 
@@ -182,7 +183,7 @@ class _Tracer:
         for one in self._report.left_out:
             if leaf.place == one.place or leaf.place.startswith((f"{one.place}-", f"{one.place}.", f"{one.place}[")):
                 return one.reason
-        return known_reason(leaf.place, self._previous, self._files)
+        return known_reason(leaf.place, self._previous, self._files, self._awaited)
 
 
 def _others(text: str) -> list[str]:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from transforms.report import Flag, Isolate, Moment, Note, Panel, Previous, Report, Result, Specimen, Validation
+from transforms.report import (
+    Flag,
+    Instant,
+    Isolate,
+    Moment,
+    Note,
+    Panel,
+    Previous,
+    Report,
+    Result,
+    Specimen,
+    Validation,
+    Value,
+)
 
 STATUS = {
     "P": "Résultat provisoire",
@@ -28,8 +41,13 @@ def shown_flag(flag: Flag) -> str:
 
 
 def shown_values(result: Result) -> str:
-    """All values as the source writes them, one line each."""
-    return "\n".join(value.source for value in result.values)
+    """All values, one line each."""
+    return "\n".join(map(shown_value, result.values))
+
+
+def shown_value(value: Value) -> str:
+    """As the source writes it; a date or time as one reads it."""
+    return value.shown if isinstance(value, Instant) else value.source
 
 
 def specimen_type(specimen: Specimen) -> str:
@@ -118,7 +136,7 @@ def isolate_title(isolate: Isolate) -> str:
 def shown_previous(previous: Previous) -> str:
     """``Résultat antérieur du 12/09/2020 à 08:15 : 8.5 mmol/L``."""
     unit = f" {previous.unit.source}" if previous.unit else ""
-    values = ", ".join(value.source for value in previous.values)
+    values = ", ".join(map(shown_value, previous.values))
     named = f" ({previous.code.text})" if previous.code else ""
     return f"Résultat antérieur{named} du {previous.time.french()} : {values}{unit}"
 

@@ -219,6 +219,8 @@ def test_every_case_has_a_sound_structure(name: str) -> None:
         ),
         ("interval", '<value xsi:type="IVL_PQ"><low value="10" unit="mg/L"/><high value="20" unit="mg/L"/></value>'),
         ("time", '<value xsi:type="TS" value="202603100715+0100"/>'),
+        ("time", ">10/03/2026 à 07:15</content>"),
+        ("date", ">10/03/2026</content>"),
         ("SNOMED CT answer", '<value xsi:type="CD" code="260385009" displayName="Négatif"'),
         (
             "local answer",

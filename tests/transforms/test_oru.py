@@ -406,6 +406,7 @@ def test_every_damaged_message_has_its_row() -> None:
         ([("OBX", 2, "RP"), ("OBX", 5, "x^APPLICATION^PDF")], ProfileError, "OBX-5"),
         ([("OBX", 2, "ED"), ("OBX", 5, "^IMAGE^TIFF^Base64^SUkqAA==")], ProfileError, "OBX-5.3"),
         ([("OBX", 2, "ED"), ("OBX", 5, "^IMAGE^PNG^Base64^SUkqAA==")], ParseError, "OBX-5.5"),
+        ([("OBX", 2, "ED"), ("OBX", 5, "^IMAGE^PNG^Base64^iVBORw0KGgowMDAw")], ParseError, "OBX-5.5"),
         ([("OBX", 2, "ED"), ("OBX", 5, "^TEXT^XML^Base64^PGE+")], ParseError, "OBX-5.5 1:4"),
         ([("OBX", 11, "D")], ProfileError, "OBX"),
         ([("OBX", 2, "MA")], ProfileError, "OBX-2"),

@@ -13,7 +13,7 @@ from transforms.report import Interval, Quantity, Report, Text
 
 CRP = "CRP^CRP^L^1988-5^C Réactive protéine^LN"
 SECOND = "OBX|2|SN|" + CRP + "||{value}|mg/L|||||{status}|||{day}"
-PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n0000").decode()
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n0000IEND\xaeB`\x82").decode()
 
 
 def crp(*changes: tuple[str, int, str], **settings: Any) -> Report:

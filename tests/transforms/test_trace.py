@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from channels.errors import MessageError
 from tests.transforms.laboratory import MESSAGES, context, edited, fixture
+from tests.transforms.test_cda import CASES
 from transforms.trace import Traced, trace
 from transforms.trace_reasons import known_reason
 from vaguemestre.cli import app
@@ -45,6 +46,44 @@ def test_a_value_is_in_the_narrative_and_in_the_entry() -> None:
 def test_the_reason_of_the_reader_is_given() -> None:
     found = traced("oru_nfs", ("OBX[2]", 11, "D"))
     assert found["OBX[2]-5"] == Traced("OBX[2]-5", (), "deleted by the laboratory (OBX-11 = D)")
+
+
+EXPLAINED = {
+    "awaited": ("OBX-3.1", "OBX-17.1"),
+    "validator without number": ("OBX-16.1",),
+    "prescriber without number": ("OBR-16.1",),
+    "device": ("OBX-18.4",),
+    "identity not validated": ("PID-3[2].1",),
+    "dead": ("PID-30",),
+    "general practitioner": ("ROL-2", "ROL-4.9.1"),
+    "two panels, one without results": ("OBR[2]-25",),
+    "class unknown": ("PV1-2",),
+    "recipient without number": ("OBR-28.6",),
+}
+"""Cases of ``test_cda``, and what they carry nowhere for a good reason."""
+
+
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_what_is_carried_nowhere_has_its_reason(name: str) -> None:
+    found = traced("oru_crp", *CASES[name])
+    assert [one.place for one in found.values() if one.lost] == []
+    for place in EXPLAINED[name]:
+        assert found[place].reason
+        assert not found[place].paths
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [("PID", 3, "700123^^^CH&1.2.3&ISO^PI~A1^^^CH&1.2.4&ISO^AN~2900675056002^^^X&1.2.250.1.213.1.4.8&ISO^NH")],
+        [("OBR", 34, "TECH1&MARTIN&JO")],
+        [("OBX", 15, "LABX^Laboratoire X & Fils^L")],
+        [("PV1", 0, "PV1|1|E\rROL|1|UC|CP|9^CONSULTE^LOU")],
+    ],
+)
+def test_numbers_and_names_that_a_report_does_not_take_have_their_reason(changes: list[tuple[str, int, str]]) -> None:
+    found = traced("oru_crp", ("PID", 32, "PROV"), *changes)
+    assert [one.place for one in found.values() if one.lost] == []
 
 
 def test_a_field_that_nobody_named_is_lost() -> None:

@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -15,7 +16,7 @@ from lxml import etree
 
 from channels.errors import ConfigError, ParseError, ProfileError
 from channels.message import Message
-from tests.transforms.laboratory import COPY, MESSAGES, context, fixture
+from tests.transforms.laboratory import COPY, MESSAGES, context, edited, fixture
 from transforms.cda import write
 from transforms.oru import read_report
 from transforms.validation import Rules, document, rules, validate
@@ -353,3 +354,13 @@ def test_the_step_uses_the_rules_of_the_site(pack: Path) -> None:
     with pytest.raises(ProfileError, match=r"realmCode|xsd|minimal-structure"):
         step("refuse")(Message(wrong, "cda"), inside)
     step("refuse", rules=pack).prepare()
+
+
+@pytest.mark.parametrize("kind, value", [("TS", "202603100715"), ("DT", "20260310"), ("TS", "20260310071530")])
+def test_a_date_is_the_same_on_both_sides(kind: str, value: str) -> None:
+    changes = [("OBX", 2, kind), ("OBX", 5, value), ("OBX", 6, ""), ("OBX", 7, ""), ("OBX", 8, "")]
+    body = write(read_report(edited("oru_crp", *changes), context()), COPY)
+    assert validate(body, None, "test").errors == ()
+    other = re.sub(rb'(xsi:type="TS" value=")2026', rb"\g<1>2025", body)
+    assert other != body
+    assert [one.rule for one in validate(other, None, "test").errors] == ["narrative"]

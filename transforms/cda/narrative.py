@@ -5,7 +5,16 @@ from __future__ import annotations
 from transforms.cda.rows import Block, Culture, Notes, Row
 from transforms.cda.xml import esc, lines
 from transforms.report import Moment, Note, Specimen, Validation
-from transforms.wording import abnormal, common, panel_lines, result_lines, shown_flag, shown_specimen, specimen_type
+from transforms.wording import (
+    abnormal,
+    common,
+    panel_lines,
+    result_lines,
+    shown_flag,
+    shown_specimen,
+    shown_value,
+    specimen_type,
+)
 
 _HEAD = (
     "<thead><tr><th>Examen</th><th>Résultat</th><th>Unité</th><th>Valeurs de référence</th><th>Interprétation</th>"
@@ -88,7 +97,7 @@ def _row(row: Row, time: Moment | None, validations: tuple[Validation, ...]) -> 
         flags = f'<content ID="f{number}">{flags}</content>'
     values = "<br/>".join(
         [
-            _content(f"v{number}-{rank}" if rank > 1 else f"v{number}", lines(value.source), bold=bold)
+            _content(f"v{number}-{rank}" if rank > 1 else f"v{number}", lines(shown_value(value)), bold=bold)
             for rank, value in enumerate(result.values, 1)
         ]
     ) or _content(f"v{number}", "")
@@ -97,7 +106,7 @@ def _row(row: Row, time: Moment | None, validations: tuple[Validation, ...]) -> 
         f"<td>{values}</td><td>{unit}</td><td>{usual}</td><td>{flags}</td></tr>"
     )
     for previous_number, previous in row.previous:
-        said = ", ".join(lines(value.source) for value in previous.values)
+        said = ", ".join(lines(shown_value(value)) for value in previous.values)
         its_unit = f" {_content(f'w{previous_number}', esc(previous.unit.source))}" if previous.unit else ""
         named = f" ({_content(f'q{previous_number}', esc(previous.code.text))})" if previous.code else ""
         xml += (

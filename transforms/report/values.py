@@ -140,6 +140,11 @@ class Instant:
     moment: Moment
     place: str = ""
 
+    @property
+    def shown(self) -> str:
+        """``10/03/2026 à 08:15``."""
+        return self.moment.french()
+
 
 Value = Quantity | Interval | Ratio | Text | Answer | Instant
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from transforms.measures import listed, ucum_of
+from transforms.report import Moment
 from transforms.tables import value_set
 from transforms.validation.faults import Level
 from transforms.validation.view import Found, View, child, kind, row, words
@@ -20,6 +21,7 @@ from transforms.validation.view import Found, View, child, kind, row, words
 _OURS = re.compile(r"#r(\d+)")
 _PLAIN_CELL = re.compile(r"[bwkj]\d+")
 """Cells of ours that no entry points to: previous results and numbers of isolates."""
+_DIGITS = re.compile(r"[0-9]+")
 _NUMERIC = {"PQ", "INT", "REAL", "IVL_PQ", "RTO", "RTO_PQ_PQ"}
 _PARTS = "descendant-or-self::*[@value][self::cda:value or self::cda:low or self::cda:high or self::cda:numerator \
 or self::cda:denominator or self::cda:translation]"
@@ -95,6 +97,10 @@ def _value(view: View, value: Any, shown: _Shown) -> Iterator[Found]:
     elif kind(value) in ("ST", "ED") and value.get("representation") is None:
         if not _says(f"{shown.cell('v')} {shown.cell('u') if shown.ours else ''}", words(value)):
             yield Found(value, "words that the narrative does not show", shown.level)
+    elif kind(value) == "TS" and shown.ours:
+        digits = _DIGITS.match(value.get("value", ""))
+        if digits and not (_says(shown.cell("v"), Moment(digits[0]).french()) or _says(shown.cell("v"), digits[0])):
+            yield Found(value, "a date or time that the narrative does not show")
     elif kind(value) in ("CD", "CE", "CO"):
         target = view.shown(value, "cda:originalText/cda:reference")
         if target is not None and not words(target):
