@@ -15,7 +15,9 @@ from channels.errors import MessageError, Refused, VersionNeeded, WorkerError
 from channels.lanes import Work
 from channels.message import Message
 from channels.model import Step
+from channels.noticed import is_warned
 from channels.pipeline import Part, Pipeline
+from channels.statistics import Statistics
 from channels.versions import Versions
 from channels.workers import Workers
 
@@ -41,9 +43,16 @@ class ChannelSteps:
     """The filters and transforms of one channel."""
 
     def __init__(
-        self, pipeline: Pipeline, workers: Workers, channel: str, lookups: Lookups, versions: Path | None = None
+        self,
+        pipeline: Pipeline,
+        workers: Workers,
+        channel: str,
+        lookups: Lookups,
+        versions: Path | None = None,
+        statistics: Statistics | None = None,
     ) -> None:
         """channel: its name, by which a worker finds the same steps. versions: file that remembers them."""
+        self._statistics = statistics or Statistics()
         self._pipeline, self._workers, self._channel, self._lookups = pipeline, workers, channel, lookups
         self._versions = Versions(versions) if versions and pipeline.numbered else None
         self._running: set[asyncio.Task[list[Message]]] = set()
@@ -72,9 +81,9 @@ class ChannelSteps:
 
     def light(self, work: Work, destination: str) -> list[Message]:
         """What a destination gets, when no step waits; empty when filtered out. Raises MessageError."""
-        if work.common is None:
-            work.common = self._pipeline.common(work.message)
         messages = work.common
+        if messages is None:
+            messages = self._known(work, self._pipeline.common(work.message))
         if len(messages) == 1:
             return self._pipeline.branch(destination, messages[0])
         return [output for message in messages for output in self._pipeline.branch(destination, message)]
@@ -95,12 +104,21 @@ class ChannelSteps:
                 work.running = asyncio.create_task(self._all(work, "", [work.message]))
                 self._running.add(work.running)
                 work.running.add_done_callback(self._running.discard)
-            work.common = await asyncio.shield(work.running)
+            self._known(work, await asyncio.shield(work.running))
         if not self._pipeline.waits(destination):
             return self.light(work, destination)
+        messages = work.common
+        if messages is None:
+            messages = self._known(work, self._pipeline.common(work.message))
+        return await self._all(work, destination, messages)
+
+    def _known(self, work: Work, made: list[Message]) -> list[Message]:
+        """What the channel's steps made of a message, kept for all destinations; warnings are counted once."""
         if work.common is None:
-            work.common = self._pipeline.common(work.message)
-        return await self._all(work, destination, work.common)
+            work.common = made
+            if is_warned(work.message) or any(is_warned(one) for one in made):
+                self._statistics.warned += 1
+        return work.common
 
     async def _all(self, work: Work, destination: str, messages: list[Message]) -> list[Message]:
         """The parts of the channel (``""``) or of a destination on each of these messages."""

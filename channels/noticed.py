@@ -15,6 +15,11 @@ from channels.message import Message
 ATTRIBUTE = "warnings"
 
 
+def is_warned(message: Message) -> bool:
+    """Whether something was noticed in a message: by its source (attribute ``findings``) or by a step."""
+    return "findings" in message.attributes or message.attributes.get(ATTRIBUTE, "[]") != "[]"
+
+
 def written(findings: Iterable[Finding]) -> str:
     """The attribute's text."""
     return json.dumps([[one.place, one.code, one.problem] for one in findings], ensure_ascii=False)

@@ -57,7 +57,7 @@ class ChannelRuntime:
         versions = journal.directory / "versions.db"
         pipeline = Pipeline(channel, loaded)
         lookups = Lookups(channel, loaded, pipeline, self._surroundings)
-        self._steps = ChannelSteps(pipeline, workers, self.name, lookups, versions)
+        self._steps = ChannelSteps(pipeline, workers, self.name, lookups, versions, self.statistics)
         self._formats = {name: load(target) for name, target in names("format").items()}
         self._hasher = journal.hasher
         self._channel_lane = (self._hasher.hash(f"channel {self.name}"),)

@@ -17,11 +17,12 @@ class Statistics:
         "refused",
         "retries",
         "skipped",
+        "warned",
     )
 
     def __init__(self) -> None:
         """All zero; ``last`` is the time of the latest event, seconds since the epoch, 0.0 for never."""
-        self.received = self.refused = self.duplicates = 0
+        self.received = self.refused = self.duplicates = self.warned = 0
         self.delivered = self.filtered = self.failed = self.expired = self.skipped = self.retries = 0
         self.last = 0.0
 

@@ -20,6 +20,7 @@ _CHANNEL = {
     "received": "Messages that the source handed in.",
     "refused": "Messages answered with a refusal and kept as refused.",
     "duplicates": "Resends answered with the earlier acknowledgement.",
+    "warned": "Messages with a defect that was borne: a wrong key, a code of no table...",
 }
 _DESTINATION = {
     "delivered": "Deliveries that the destination took.",

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from channels import registry
-from channels.errors import MessageError, QueueFull, Refused, StoreError, Undelivered
+from channels.errors import Finding, MessageError, QueueFull, Refused, StoreError, Undelivered
 from channels.journal.search import Archive, Criteria
 from channels.loader import load_site
 from channels.message import Message
+from channels.noticed import ATTRIBUTE, written
 from channels.ports import Outcome
 from channels.supervisor import Supervisor, master_keys
 from tests.channels.probe import ProbeDestination, ProbeSource
@@ -124,6 +126,18 @@ async def test_a_resend_is_answered_as_before_and_not_delivered_again(start: Sta
     await settled(engine)
     assert got("adt/dpi") == ["G1"]
     assert engine.channels["adt"].statistics.duplicates == 1
+
+
+async def test_a_message_that_was_warned_about_counts_once_whatever_gets_it(start: Start) -> None:
+    engine = await start()
+    finding = Finding("PID-3[1].1", "102", "the key of the INS is wrong")
+    await give(adt(1))
+    await give(replace(adt(2), attributes={"findings": "PID-3.1: the key of the INS is wrong (102)"}))
+    await give(replace(adt(3), attributes={ATTRIBUTE: written([finding])}))
+    await give(replace(adt(4), attributes={ATTRIBUTE: written([])}))
+    await settled(engine)
+    assert engine.channels["adt"].statistics.warned == 2
+    assert engine.state()["channels"][0]["warned"] == 2
 
 
 async def test_a_resend_that_comes_while_the_first_is_written_gets_its_answer(start: Start) -> None:
