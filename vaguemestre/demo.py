@@ -283,15 +283,16 @@ class Hospital:
             aside = sum(counts.get(state, 0) for state in ("failed", "refused", "expired", "skipped"))
             lost = sent - arrived - filtered - aside
             found.append(Flow(where, sent, arrived, filtered, aside, lost, 0, place))
-        return found
+        due, told = self._counted("SELECT count(*) FROM answer"), self.receivers["sgl-zam"].tally.distinct
+        return [*found, Flow("ZAM → SGL", due, told, 0, 0, due - told, 0, "SGL")]
 
     def _asked_for(self, target: str) -> int:
         """How many requests are for a target: what has no INS is not for the DMP."""
+        return self._counted("SELECT count(*) FROM target WHERE name=?", target)
+
+    def _counted(self, sql: str, *values: str) -> int:
         file = self.folder / "var" / "journal" / "pfi.db"
-        if not file.exists():
-            return 0
-        count = sqlite.one(sqlite.connect(file), "SELECT count(*) FROM target WHERE name=?", (target,))
-        return int(count or 0)
+        return int(sqlite.one(sqlite.connect(file), sql, values) or 0) if file.exists() else 0
 
     def _flow(self, where: str, channel: str, destination: str, arrived: int, out_of_order: int, place: str) -> Flow:
         sent = len(self.senders[channel].acknowledged) if channel in self.senders else 0

@@ -49,7 +49,7 @@ async def test_what_is_sent_arrives_in_order_though_the_sgl_restarts(tmp_path: P
         await hospital.stop()
     await hospital.stop()
     flows = {flow.where: flow for flow in hospital.flows()}
-    published = ["CR-Bio → DMP", "CR-Bio → MSSanté"]
+    published = ["CR-Bio → DMP", "CR-Bio → MSSanté", "ZAM → SGL"]
     assert list(flows) == ["GAP → DPI", "GAP → SGL", "SGL → DPI", "SGL → CR-Bio", *published, "DPI → facturation"]
     assert hospital.services is not None
     assert (hospital.services.published_twice, hospital.services.faults) == (0, [])
