@@ -16,7 +16,7 @@ from tests.transforms.generated_oru import CHARSETS, messages, texts, written
 from tests.transforms.laboratory import COPY, MESSAGES, context, edited, fixture, validator
 from tests.transforms.test_cda import CASES, structure
 from transforms import er7
-from transforms.cda import level_1, write, write_level_1
+from transforms.cda import cr_bio, level_1, write, write_level_1
 from transforms.cda.reader import read_document
 from transforms.compare import compare
 from transforms.oru import read_report
@@ -88,6 +88,23 @@ def test_an_official_example_keeps_every_fact(shared: Path, name: str) -> None:
     own = report.laboratory.organization.id
     lost = entries(original) - entries(again)
     assert [one for one in lost if one != f"11 {own}"] == []  # the laboratory that signs is in the header
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_document_of_others_is_written_again_as_the_same_version(shared: Path, name: str) -> None:
+    original = example(shared, name)
+    made = cr_bio(Message(original, "cda"), context())
+    assert made.format == "cda"
+    assert compare(read_document(original, context()), read_document(made.body, context())) == []
+
+
+def test_a_document_that_cannot_be_carried_whole_is_not_written_again() -> None:
+    body = write(read_report(fixture("oru_crp"), context()), COPY).replace(
+        b"1.2.250.1.213.1.1.2.70", b"1.2.250.1.213.1.1.2.99"
+    )
+    with pytest.raises(ProfileError) as caught:
+        cr_bio(Message(body, "cda"), context())
+    assert caught.value.place == "/ClinicalDocument/component/structuredBody/component[1]/section"
 
 
 OBSERVATION = "(//c:observation[c:templateId/@root='1.2.250.1.213.1.1.3.80'])"

@@ -1,4 +1,4 @@
-"""CR-Bio (CDA R2 level 3, or 1): from an ORU^R01 (``cr_bio``, ``level_1``), or from a report (``write``)."""
+"""CR-Bio (CDA R2 level 3, or 1): from an ORU^R01 or another CR-Bio (``cr_bio``), or from a report (``write``)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from channels.numbering import issue_of, numbered
 from channels.ports import Context, in_worker
 from transforms.cda.body import body, pdf_body
 from transforms.cda.header import header
+from transforms.cda.reader import read_document
 from transforms.oru import read_report
 from transforms.report import Attachment, Report, Version
 from transforms.submission.origin import kept
 from transforms.transitions import check, statuses
 
+_BLANKS = b"\xef\xbb\xbf \t\r\n"
 __all__ = ["cr_bio", "level_1", "write", "write_level_1"]
 
 
@@ -28,6 +30,8 @@ __all__ = ["cr_bio", "level_1", "write", "write_level_1"]
 def cr_bio(message: Message, context: Context) -> Message:
     """ORU^R01 -> CR-Bio 2024.01; the PDF copy is the laboratory's own, else rendered from the same report.
 
+    A CR-Bio that was received is read and written again as ours: the same version, its copies, every fact.
+
     Returns a message of format ``cda``. The same message gives the same bytes.
 
     Raises:
@@ -35,9 +39,19 @@ def cr_bio(message: Message, context: Context) -> Message:
 
     Source: CI-SIS volet CR d'examens de biologie médicale 2024.01.
     """
+    if message.body.lstrip(_BLANKS).startswith(b"<"):
+        return message.with_body(_again(read_document(message.body, context)), format="cda", charset="utf-8")
     report = _issued(read_report(message, context), message)
     written = write(report, report.copies or _rendered_copy(report))
     return message.with_body(written, format="cda", charset="utf-8", attributes=kept(message))
+
+
+def _again(report: Report) -> bytes:
+    """A document that was read, by our writer."""
+    for one in report.left_out:
+        raise ProfileError(f"the document cannot be carried whole: {one.reason}", one.place)
+    copies = report.copies or _rendered_copy(report)
+    return write(report, copies) if report.chapters else write_level_1(report, copies[0])
 
 
 @numbered
