@@ -12,7 +12,7 @@ setup:    ## make .venv with the product in it; nothing to do, nothing done
 
 demo:     ## a hospital in a box: real sockets, invented patients
 	@scripts/setup
-	@scripts/system-packages pdf || echo "demo: without these packages no PDF copy can be made" >&2
+	@scripts/system-packages demo || echo "demo: without these packages no PDF copy is made, or no mailbox read" >&2
 	@.venv/bin/vaguemestre demo $(ARGS)
 
 test:     ## every check and every test, with what they need
