@@ -15,7 +15,7 @@ from rich.console import Console
 from vaguemestre.measure.parts import Plan
 from vaguemestre.measure.report import Goal, Part, machine
 
-PARTS = ("engine", "at_rest", "large", "rows", "deep_queue")
+PARTS = ("engine", "at_rest", "large", "rows", "deep_queue", "pfi")
 TABLES = {
     "er7": "HL7 v2 readers: µs of CPU a message",
     "cr_bio": "ORU to CR-Bio, without a PDF: µs of CPU a document, and the ratio to lxml building the same tree",
