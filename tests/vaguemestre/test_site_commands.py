@@ -151,7 +151,13 @@ def test_test_tells_where_a_case_differs_and_fails(tmp_path: Path) -> None:
     assert "nothing expected" in result.stdout
     assert "1 en échec / failed" in result.stdout
     assert _json("test", tmp_path) == [
-        {"channel": "adt", "test": "both", "passed": False, "problems": ["sgl: nothing expected, one message made"]}
+        {
+            "channel": "adt",
+            "test": "both",
+            "passed": False,
+            "problems": ["sgl: nothing expected, one message made"],
+            "notes": [],
+        }
     ]
     assert _json("test", tmp_path, "--channel", "adt")[0]["test"] == "both"
     accepted = _run("test", tmp_path, "--accept")
