@@ -1,12 +1,15 @@
 """The PFI is killed and cut from the DMP and the mailboxes: every result is published once and mailed once."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from vaguemestre.cli import app
 from vaguemestre.measure.pfi_compare import Mailed, Published, Told, Wanted, compare
-from vaguemestre.measure.pfi_crash import Options, run
+from vaguemestre.measure.pfi_crash import Options, Result, run
 
 WANTED = Wanted({"C1": ("A", 1), "C2": ("A", 2)}, {("A", 1): ("d@x", "p@x"), ("A", 2): ("d@x", "p@x")}, ["C1", "C2"])
 PUBLISHED = [Published(("A", 1), "1.1", "chain", 1, False), Published(("A", 2), "1.2", "chain", 2, True)]
@@ -59,3 +62,33 @@ def test_what_went_wrong_is_found(
     verdict = compare(WANTED, published, mailed, told)
     assert not verdict.kept
     assert getattr(verdict, found) > 0
+
+
+@pytest.mark.timeout(120)
+def test_the_command_tells_what_it_found(tmp_path: Path) -> None:
+    asked = [
+        "crashtest",
+        "--case",
+        "pfi",
+        "--kills",
+        "1",
+        "--senders",
+        "1",
+        "--seed",
+        "5",
+        "--directory",
+        str(tmp_path),
+    ]
+    result = CliRunner().invoke(app, [*asked, "--json"])
+    assert result.exit_code == 0, result.output
+    values = json.loads(result.output)
+    assert (values["case"], values["kills"], values["problem"]) == ("pfi", 1, "")
+    assert values["published"] == values["acknowledged"]
+
+
+def test_a_result_is_good_only_when_the_engine_came_back() -> None:
+    verdict = compare(WANTED, PUBLISHED, MAILED, TOLD)
+    result = Result(Options(), verdict, 2, 1.5, [0.9, 0.5, 0.7])
+    assert result.kept
+    assert result.values()["recovery_s"] == {"median": 0.7, "worst": 0.9}
+    assert not replace(result, problem="the engine does not come back").kept
