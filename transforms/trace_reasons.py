@@ -83,6 +83,6 @@ def known_reason(
         return _OF_A_PREVIOUS
     if segment in files and not bare.startswith("OBX-5.5"):
         return _OF_A_FILE
-    if segment in awaited and re.fullmatch(r"OBX-(3|17|18)(\..*)?", bare):
+    if segment in awaited and re.fullmatch(r"OBX-(3|17|18|19)(\..*)?", bare):
         return _OF_AN_AWAITED
     return next((reason for pattern, reason in _PATTERNS if pattern.fullmatch(bare)), "")

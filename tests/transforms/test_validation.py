@@ -273,6 +273,19 @@ def test_a_value_set_that_is_not_in_the_folder_is_not_read(tmp_path: Path) -> No
     assert found(inner, '<code code="a"/>') == [("error", "first/2#known", "cda:code[1]")]
 
 
+def test_rules_that_are_gone_meanwhile_are_no_fault_of_the_document(tmp_path: Path) -> None:
+    """A value set whose name is computed is looked for when a document comes."""
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    official = small_rules(folder, SCHEMA.replace("doc($path)", "doc(concat($path, ''))"))
+    assert found(official, '<code code="b"/>') == [("error", "first/2#known", "cda:code[1]")]
+    late = small_rules(folder, SCHEMA.replace("doc($path)", "doc(concat($path, ''))"))
+    late.prepare()
+    folder.rename(tmp_path / "away")
+    with pytest.raises(ConfigError, match="rules"):
+        found(late, '<code code="a"/>')
+
+
 @pytest.mark.parametrize(
     "schema, problem",
     [

@@ -192,7 +192,9 @@ class Rules:
         compiled.documents = len(self._documents)
 
     def _value_set(self, uri: str) -> Any:
-        """A document that the rules ask for; nothing when it is not in the folder."""
+        """A document that the rules ask for; nothing when it is not in the folder. Raises ConfigError: no folder."""
+        if not self.folder.is_dir():
+            raise ConfigError(f"{self.folder}: the rules are not there any more")
         path = file_path(uri)
         if path is None or not path.resolve().is_relative_to(self.folder) or not path.is_file():
             return self._saxon.empty_sequence()

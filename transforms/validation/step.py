@@ -55,7 +55,8 @@ class Validate:
 
         Raises:
             ProfileError: with ``level: refuse``, at the place of the first error, with its rule.
-            ConfigError: the official rules cannot be read or compiled.
+            ConfigError: the official rules cannot be read or compiled. The document waits (a worker's ConfigError is
+                tried again): it never passes unchecked, and is never refused for that.
         """
         folder = self._settings.rules or context.site.rules
         verdict = validate(message.body, folder, context.site.ins_domain)
