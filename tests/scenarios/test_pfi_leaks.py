@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
-import shutil
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator
@@ -49,11 +48,10 @@ PATIENT = f"{INS}@patient.mssante.fr"
 
 @pytest.fixture
 async def hospital() -> AsyncIterator[MarkedHospital]:
-    folder = Path(tempfile.mkdtemp(prefix="pfi-"))  # pytest closes its own folders to other users
-    folder.chmod(0o755)
-    async with MarkedHospital(folder).running() as made:
-        yield made
-    shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="pfi-") as place:  # pytest closes its own folders to other users
+        Path(place).chmod(0o755)
+        async with MarkedHospital(Path(place)).running() as made:
+            yield made
 
 
 def says(status: str, code: str) -> bytes:
