@@ -201,6 +201,7 @@ class _Loader:
         if site is not None and site.laboratory is not None:
             for key in LABORATORY_TABLES:
                 self._named_table(validator, getattr(site.laboratory, key), ("laboratory", key))
+                self._laboratory_codes(key, getattr(site.laboratory, key))
         if site is not None and site.pfi is not None:
             for number, rule in enumerate(site.pfi.reports.recipients):
                 self._named_table(validator, rule.table, ("pfi", "reports", "recipients", number, "table"))
@@ -223,6 +224,16 @@ class _Loader:
                 self._tables.table(name)
         except UnknownNameError as error:
             validator.fault(place, str(error))
+
+    def _laboratory_codes(self, setting: str, name: str | None) -> None:
+        """What the table of a setting of the laboratory translates into must be a code of the right kind."""
+        if name is None:
+            return
+        problem = registry.load(registry.LABORATORY_CODES)
+        with contextlib.suppress(UnknownNameError):  # told already
+            for line, target in self._tables.table(name).targets():
+                if said := problem(setting, target):
+                    self._faults.append(ChannelFileError(f"mappings/{name}.csv", line, 1, said))
 
     def _channels(self) -> list[tuple[Channel, Document]]:
         folder = self._directory / "channels"

@@ -72,6 +72,7 @@ DIFFERENCES = "transforms.difference:differences"
 PLACES = "transforms.paths:parse_path"
 HEADER = "transforms.er7:peek"
 MESSAGE = "transforms.er7:message"
+LABORATORY_CODES = "transforms.laboratory_tables:problem"
 NUMBERS = "transforms.identifiers:is_right"
 
 _KINDS = {"source": SOURCES, "destination": DESTINATIONS, "lookup": LOOKUPS, "transform": TRANSFORMS, "format": FORMATS}

@@ -25,15 +25,19 @@ TRANSCODING = "loinc/transcoding.csv"
 class Table:
     """One code table."""
 
-    __slots__ = ("_codes", "name")
+    __slots__ = ("_codes", "_lines", "name")
 
-    def __init__(self, name: str, codes: Mapping[str, str]) -> None:
-        """codes: source -> target."""
-        self.name, self._codes = name, dict(codes)
+    def __init__(self, name: str, codes: Mapping[str, str], lines: Mapping[str, int] | None = None) -> None:
+        """codes: source -> target. lines: where each source stands in the site's file."""
+        self.name, self._codes, self._lines = name, dict(codes), dict(lines or {})
 
     def translate(self, value: str) -> str | None:
         """The translation, or None when the table has none."""
         return self._codes.get(value)
+
+    def targets(self) -> list[tuple[int, str]]:
+        """Line and target of each code of a site's file; nothing for a table of the product."""
+        return [(line, self._codes[source]) for source, line in self._lines.items()]
 
     def __len__(self) -> int:
         """How many codes it has."""
@@ -49,7 +53,8 @@ class Tables:
         self._tables: dict[str, Table] = {}
         for file in sorted(directory.glob("*.csv")) if directory else []:
             reader = _Reader(f"mappings/{file.name}", self.faults)
-            self._tables[file.stem] = Table(file.stem, reader.codes(file.read_bytes()))
+            codes = reader.codes(file.read_bytes())
+            self._tables[file.stem] = Table(file.stem, codes, reader.lines)
         self._transcoding = self._laboratory(directory.parent / TRANSCODING) if directory else None
 
     def _laboratory(self, file: Path) -> Any:
@@ -103,6 +108,8 @@ class _Reader:
 
     def __init__(self, file: str, faults: list[ChannelFileError]) -> None:
         self._file, self._faults = file, faults
+        self.lines: dict[str, int] = {}
+        """Where each source stands, once ``codes`` has read them."""
 
     def _fault(self, line: int, column: int, problem: str) -> None:
         self._faults.append(ChannelFileError(self._file, line, column, problem))
@@ -131,7 +138,7 @@ class _Reader:
             self._fault(1, 1, f"the first line names no column {' and no column '.join(missing)}")
             return {}
         codes: dict[str, str] = {}
-        lines: dict[str, int] = {}
+        lines = self.lines
         for line, row in rows[1:]:
             source, target = (row[at] if at < len(row) else "" for at in map(columns.index, ("source", "target")))
             if not source or not target:

@@ -78,3 +78,38 @@ def test_the_folder_of_rules_is_absolute_once_loaded(tmp_path: Path) -> None:
     (tmp_path / "channels").mkdir()
     (tmp_path / "site.yaml").write_text(f"{SITE}rules: règles\n")
     assert load_site(tmp_path).site.rules == tmp_path.resolve() / "règles"
+
+
+@pytest.mark.parametrize(
+    "setting, good, bad, problem",
+    [
+        ("chapters", "18719-5", "2951-2", "LOINC chapter"),
+        ("sub_chapters", "57698-3", "57698-4", "LOINC code"),
+        ("units", "mmol/L", "mmoles/L", "UCUM"),
+        ("units", "nkat/L", "µmol/L", "UCUM"),
+        ("flags", "HH", "TOX", "interpretation"),
+        ("specimens", "BLDV", "TUBE", "specimen"),
+        ("microorganisms", "112283007", "112283008", "SNOMED CT"),
+        ("microorganisms", "3092008", "Escherichia coli", "SNOMED CT"),
+        ("antibiotics", "267-5", "GEN", "LOINC code"),
+    ],
+)
+def test_what_a_table_translates_into_is_shown_at_its_line(
+    setting: str, good: str, bad: str, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mappings").mkdir()
+    table = tmp_path / "mappings" / "sgl.csv"
+    table.write_text(f"source;target\nA;{good}\n\nB;{bad}\n")
+    text = f"{SITE}{LABORATORY}  {setting}: sgl\n"
+    (shown,) = faults(tmp_path, text)
+    assert shown.startswith("mappings/sgl.csv:4:1: ")
+    assert problem in shown
+    assert bad not in shown
+    table.write_text(f"source;target\nA;{good}\n")
+    load_site(tmp_path)
+
+
+def test_a_table_of_the_product_may_be_named(tmp_path: Path) -> None:
+    (tmp_path / "channels").mkdir()
+    (tmp_path / "site.yaml").write_text(f"{SITE}{LABORATORY}  units: units\n  chapters: chapters\n")
+    load_site(tmp_path)
