@@ -40,16 +40,20 @@ def parse(body: bytes) -> Any:
     return root
 
 
-def place(element: Any) -> str:
-    """``/cda:ClinicalDocument[1]/cda:component[1]/…``."""
-    steps = []
-    while element is not None and isinstance(element.tag, str):
-        name = etree.QName(element)
-        rank = 1 + sum(1 for one in element.itersiblings(element.tag, preceding=True))
-        prefix = _SHORT.get(name.namespace or "", "*" if name.namespace else "")
-        steps.append(f"/{prefix}:{name.localname}[{rank}]" if prefix else f"/{name.localname}[{rank}]")
-        element = element.getparent()
-    return "".join(reversed(steps)) or "/"
+def place(element: Any, known: dict[Any, str] | None = None) -> str:
+    """``/cda:ClinicalDocument[1]/cda:component[1]/…``. known: places found before, kept for those below them."""
+    if element is None or not isinstance(element.tag, str):
+        return ""
+    if known is not None and element in known:
+        return known[element]
+    name = etree.QName(element)
+    rank = 1 + sum(1 for one in element.itersiblings(element.tag, preceding=True))
+    prefix = _SHORT.get(name.namespace or "", "*" if name.namespace else "")
+    step = f"/{prefix}:{name.localname}[{rank}]" if prefix else f"/{name.localname}[{rank}]"
+    found = place(element.getparent(), known) + step
+    if known is not None:
+        known[element] = found
+    return found
 
 
 def find(root: Any, path: str) -> Any:

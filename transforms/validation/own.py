@@ -38,6 +38,8 @@ RULES: dict[str, Rule] = {
 def check(root: Any, domain: str = "") -> Iterator[Fault]:
     """Every fault that our rules find. domain: ``production``, ``test``, or ``""`` when it is not known."""
     view = View(root, domain)
+    known: dict[Any, str] = {}
     for name, rule in RULES.items():
         for found in rule(view):
-            yield Fault(OWN, found.level, name, place(found.element), found.element.sourceline or 0, found.text)
+            line = found.element.sourceline or 0
+            yield Fault(OWN, found.level, name, place(found.element, known), line, found.text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from lxml import etree
@@ -17,6 +17,12 @@ _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 RESULT = "1.2.250.1.213.1.1.3.80"
 IHE_RESULT = "1.3.6.1.4.1.19376.1.3.1.6"
 _SPACES = re.compile(r"\s+")
+
+
+@cache
+def _compiled(path: str) -> etree.XPath:
+    """An XPath of our rules, which are few; reading one takes longer than running it."""
+    return etree.XPath(path, namespaces=PREFIXES)
 
 
 class Found(NamedTuple):
@@ -37,7 +43,7 @@ class View:
 
     def all(self, path: str, start: Any = None) -> list[Any]:
         """What an XPath finds; prefixes ``cda``, ``lab``, ``sdtc``."""
-        found = (self.root if start is None else start).xpath(path, namespaces=PREFIXES)
+        found = _compiled(path)(self.root if start is None else start)
         return found if isinstance(found, list) else [found]
 
     def elements(self, *names: str) -> Iterator[Any]:
