@@ -1,8 +1,9 @@
 """ORU (22 results) -> CR-Bio, no PDF rendered: documents a second, and the ratio to lxml building the same tree.
 
-    python -m bench.cr_bio [--rules DIR] [--memory 3000] [--json]
+    python -m bench.cr_bio [--rules DIR [--document FILE]] [--memory 10000] [--json]
 
-`--rules`: folder of the official rules; their validation is then measured too. `--memory`: that many documents, of
+`--rules`: folder of the official rules; their validation is then measured too, of our document and of `--document` (the
+biggest official example, for instance). `--memory`: that many documents, of
 different messages in turn, are made, rendered (one in a hundred), validated and read back in one process, and its
 memory is looked at ten times on the way.
 
@@ -87,8 +88,11 @@ def measure(rounds: int = 300) -> dict[str, float]:
     }
 
 
-def apart(rules: Path | None, rounds: int = 20) -> dict[str, float]:
-    """What comes on top of the conversion, in microseconds of a warm process: PDF, our rules, the official ones."""
+def apart(rules: Path | None, other: Path | None = None, rounds: int = 20) -> dict[str, float]:
+    """What comes on top of the conversion, in microseconds of a warm process: PDF, our rules, the official ones.
+
+    other: a document to validate as well.
+    """
     report, document = _example()
     found = {
         "pdf_us": _best(lambda: render(report), max(3, rounds // 4)),
@@ -99,6 +103,10 @@ def apart(rules: Path | None, rounds: int = 20) -> dict[str, float]:
         validate(document, rules)
         found["official_rules_first_us"] = (time.perf_counter() - begin) * 1e6
         found["all_rules_us"] = _best(lambda: validate(document, rules), rounds)
+        if other is not None:
+            body = other.read_bytes()
+            validate(body, rules)
+            found["document_rules_us"] = _best(lambda: validate(body, rules), 2 * rounds)
     return found
 
 
@@ -177,10 +185,11 @@ def main() -> None:
     """The figures, one a line or as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rules", type=Path)
+    parser.add_argument("--document", type=Path)
     parser.add_argument("--memory", type=int, default=0, metavar="DOCUMENTS")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measure() | apart(options.rules)
+    found = measure() | apart(options.rules, options.document)
     if options.memory:
         found |= {f"memory_mb_after_{number}": size for number, size in memory(options.memory, options.rules)}
     if options.json:
