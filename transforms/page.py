@@ -48,6 +48,8 @@ from transforms.wording import (
 _NUMERIC = (Quantity, Interval, Ratio)
 """Values that stand in the column of numbers; words take the column of units too."""
 
+_SHORT = 12
+"""Lines of a value that stay together on a page; more of them may go on over the next one, as comments do."""
 _POLICY = (
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
     "img-src data:; form-action 'none'; base-uri 'none'\">"
@@ -257,10 +259,13 @@ def _row(result: Result, shared: tuple[Moment | None, tuple[Validation, ...]]) -
     flags = "<br>".join(_t(shown_flag(flag)) for flag in result.flags)
     usual = _br(result.range.source) if result.range else ""
     rest = "" if alone else f"<td>{usual}</td><td class='flag'>{flags}</td>"
-    marked = " class=abnormal" if abnormal(result) else ""
+    marks = " ".join(("abnormal",) * abnormal(result) + ("said",) * (shown.count("\n") > _SHORT))
+    marked = f" class='{marks}'" if marks else ""
     row = f"<tr{marked}><td>{label}{tag}{details}</td>{measured}{rest}</tr>"
     row += "".join(f"<tr><td colspan='5' class='note'>{_t(shown_previous(one))}</td></tr>" for one in result.previous)
-    return row + "".join(f"<tr><td colspan='5' class='note'>{_note(note)}</td></tr>" for note in result.notes)
+    return row + "".join(
+        f"<tr class='said'><td colspan='5' class='note'>{_note(note)}</td></tr>" for note in result.notes
+    )
 
 
 def _joined(note: Note) -> str:

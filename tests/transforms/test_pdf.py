@@ -82,6 +82,31 @@ def test_who_and_which_version_are_shown(tmp_path: Path) -> None:
         assert words in shown
 
 
+@pytest.mark.parametrize("count", range(9, 15))
+def test_the_signature_is_never_alone_on_its_page(count: int, tmp_path: Path) -> None:
+    pages = text_of(render(read_report(many(count), context())), tmp_path).rstrip("\f").split("\f")
+    assert "Compte rendu validé le" in pages[-1]
+    before = pages[-1].partition("Compte rendu validé le")[0]
+    assert len(before.strip().splitlines()) > 1  # the running title, and what is signed
+
+
+def test_a_long_comment_begins_under_its_result_and_goes_on_over_the_page(tmp_path: Path) -> None:
+    pages = text_of(render(read_report(many(3, 90), context())), tmp_path).rstrip("\f").split("\f")
+    assert "Ligne 0 d'un long commentaire" in pages[0]
+    assert "Ligne 89 d'un long commentaire" in pages[-1]
+    shown = " ".join(pages)
+    assert all(f"Ligne {number} d'un" in shown for number in range(90))
+
+
+def test_a_long_text_begins_where_its_result_stands(tmp_path: Path) -> None:
+    text = "\\.br\\".join(f"Ligne {number} de la conclusion" for number in range(120))
+    changes = [("OBX", 2, "FT"), ("OBX", 5, text), ("OBX", 6, ""), ("OBX", 7, ""), ("OBX", 8, "")]
+    pages = text_of(render(report("oru_crp", *changes)), tmp_path).rstrip("\f").split("\f")
+    assert "Ligne 0 de la conclusion" in pages[0]
+    assert "Ligne 119 de la conclusion" in pages[-1]
+    assert "".join(pages).count("de la conclusion") == 120
+
+
 def test_a_partial_report_says_so(tmp_path: Path) -> None:
     shown = text_of(render(report("oru_crp", ("OBX", 11, "P"))), tmp_path)
     assert "Compte rendu partiel" in shown
@@ -105,14 +130,14 @@ def test_it_is_pdf_a_with_its_fonts_inside() -> None:
         assert all({"/FontFile", "/FontFile2", "/FontFile3"} & set(font.FontDescriptor.keys()) for font in fonts)
 
 
-def sixty() -> Message:
-    """The results of ``oru_multi``, again and again, and a comment of more than a page."""
+def many(count: int, comment: int = 0) -> Message:
+    """The first panel of ``oru_multi`` with so many results, the last one with a comment of so many lines."""
     lines = fixture("oru_multi").body.decode().rstrip("\r").split("\r")
+    begin = next(number for number, line in enumerate(lines) if line.startswith("OBX"))
     results = [line for line in lines if line.startswith("OBX")]
-    while sum(line.startswith("OBX") for line in lines) < 60:
-        lines.append(results[len(lines) % len(results)])
-    lines += [f"NTE|{number}|L|Ligne {number} d'un long commentaire : é, œ, µ, ≤, 10⁹/L." for number in range(1, 90)]
-    return er7.message(("\r".join(lines) + "\r").encode())
+    chosen = [results[number % len(results)] for number in range(count)]
+    said = [f"NTE|{number}|L|Ligne {number} d'un long commentaire : é, œ, µ, ≤, 10⁹/L." for number in range(comment)]
+    return er7.message(("\r".join([*lines[:begin], *chosen, *said]) + "\r").encode())
 
 
 def picture(mode: str, kind: str) -> Message:
@@ -125,7 +150,7 @@ def picture(mode: str, kind: str) -> Message:
 
 PRINTED: dict[str, Callable[[], Message]] = {
     "one result": lambda: fixture("oru_crp"),
-    "sixty results and a long comment": sixty,
+    "sixty results and a long comment": lambda: many(60, 90),
     "urine culture": lambda: fixture("oru_ecbu"),
     "blood culture": lambda: fixture("oru_hemoculture"),
     "an image": lambda: fixture("oru_electrophorese"),
