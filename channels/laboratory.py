@@ -59,7 +59,7 @@ class Oids(Settings):
 
     patient: Oid | None = Field(None, description="Patient numbers (IPP): PID-3 of type PI.")
     visit: Oid | None = Field(None, description="Visit numbers: PV1-19.")
-    placer_order: Oid | None = Field(None, description="Order numbers of the prescriber: OBR-2, ORC-2.")
+    placer_order: Oid | None = Field(None, description="Order numbers of the prescriber: OBR-2, ORC-2, else ORC-4.")
     filler_order: Oid | None = Field(None, description="Request numbers of the laboratory: OBR-3, ORC-3.")
     specimen: Oid | None = Field(None, description="Tube numbers: SPM-2.")
     local_codes: Oid | None = Field(None, description="The laboratory's own codes of tests, panels and answers.")
