@@ -91,6 +91,8 @@ def _complete(found: Patient, pid: Line, rules: Rules) -> Patient:
         raise fault
     if fault:
         found = replace(found, ins=None)
+    if not _COG.fullmatch(found.birth_place):
+        found = replace(found, birth_place="")  # only with an INS must there be one
     if not found.ins and not found.ids:
         raise ProfileError("the patient has neither a local number (type PI) nor a qualified INS", pid.at(3))
     return found

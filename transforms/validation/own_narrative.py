@@ -38,11 +38,11 @@ class _Shown:
         self._row = words(row(content))
         self.level: Level = "error" if self._number else "warning"
 
-    def cell(self, letter: str) -> str:
-        """One cell of ours, ``""`` when it is empty; the row of another's document."""
+    def cell(self, letter: str, rank: int = 1) -> str:
+        """One cell of ours, ``""`` when it is empty; the row of another's document. rank: of several values."""
         if not self._number:
             return self._row
-        found = self._view.by_id.get(f"{letter}{self._number}")
+        found = self._view.by_id.get(f"{letter}{self._number}{f'-{rank}' if rank > 1 else ''}")
         return "" if found is None else words(found)
 
     @property
@@ -60,8 +60,8 @@ def narrative(view: View) -> Iterator[Found]:
         if not words(content):
             yield Found(result, "the words that show the result are empty")
         shown = _Shown(view, result, content)
-        for value in view.all("cda:value", result):
-            yield from _value(view, value, shown)
+        for rank, value in enumerate(view.all("cda:value", result), 1):
+            yield from _value(view, value, shown, shown.cell("v", rank))
         yield from _flags(view, result, shown)
         yield from _range(view, result, shown)
         if shown.ours:
@@ -86,27 +86,28 @@ def _awaited_below(line: Any) -> bool:
     return below is not None and _AWAITED in words(below)
 
 
-def _value(view: View, value: Any, shown: _Shown) -> Iterator[Found]:
+def _value(view: View, value: Any, shown: _Shown, cell: str) -> Iterator[Found]:
+    """cell: the words that show the value."""
     if kind(value) in _NUMERIC:
         for part in view.all(_PARTS, value):
-            if not _number(shown.cell("v"), part.get("value")):
+            if not _number(cell, part.get("value")):
                 yield Found(part, "a number that the narrative does not show", shown.level)
             unit = part.get("unit")
-            if unit and not _unit(shown.cell("u") if shown.ours else shown.cell("v"), unit):
+            if unit and not _unit(shown.cell("u") if shown.ours else cell, unit):
                 yield Found(part, "a unit that the narrative does not show", shown.level)
     elif kind(value) in ("ST", "ED") and value.get("representation") is None:
-        if not _says(f"{shown.cell('v')} {shown.cell('u') if shown.ours else ''}", words(value)):
+        if not _says(f"{cell} {shown.cell('u') if shown.ours else ''}", words(value)):
             yield Found(value, "words that the narrative does not show", shown.level)
     elif kind(value) == "TS" and shown.ours:
         digits = _DIGITS.match(value.get("value", ""))
-        if digits and not (_says(shown.cell("v"), Moment(digits[0]).french()) or _says(shown.cell("v"), digits[0])):
+        if digits and not (_says(cell, Moment(digits[0]).french()) or _says(cell, digits[0])):
             yield Found(value, "a date or time that the narrative does not show")
     elif kind(value) in ("CD", "CE", "CO"):
         target = view.shown(value, "cda:originalText/cda:reference")
         if target is not None and not words(target):
             yield Found(value, "the words that show the answer are empty")
         label = value.get("displayName", "")
-        if target is None and label and not _says(shown.cell("v"), label):
+        if target is None and label and not _says(cell, label):
             yield Found(value, "an answer that the narrative does not show", "warning")
 
 
