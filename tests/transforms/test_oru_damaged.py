@@ -16,6 +16,7 @@ from transforms.cda.reader import read_document
 from transforms.compare import compare
 from transforms.oru import read_report
 from transforms.report import Quantity
+from transforms.validation import validate
 
 NAMES = sorted(path.stem for path in MESSAGES.glob("oru_*.hl7"))
 Damage = Callable[[list[str], random.Random], list[str]]
@@ -133,6 +134,7 @@ def document_or_place(body: bytes) -> None:
         return
     written = write(report, report.copies or COPY)
     structure(etree.fromstring(written))
+    assert {one.rule for one in validate(written, None, "test").errors} <= {"interpretation"}
     again = read_document(written, context())
     assert [one for one in compare(report, again) if not one.name.startswith("copy")] == []
     source = body.decode("utf-8", "replace")
