@@ -65,6 +65,16 @@ class Oids(Settings):
     local_codes: Oid | None = Field(None, description="The laboratory's own codes of tests, panels and answers.")
 
 
+class Sender(Settings):
+    """One laboratory system among several: its own numbering spaces, before those of `laboratory`."""
+
+    application: str = Field(min_length=1, description="Its name in messages: MSH-3.1.")
+    facility: str | None = Field(None, description="Its facility: MSH-4.1. Absent: whatever the facility.")
+    oids: Oids = Oids()
+    authorities: dict[str, Oid] = Field({}, description="As `laboratory.authorities`, for this sender.")
+    code_systems: dict[str, Oid] = Field({}, description="As `laboratory.code_systems`, for this sender.")
+
+
 class LaboratorySettings(Organization):
     """The laboratory that signs the reports, and how its messages are read.
 
@@ -97,6 +107,9 @@ class LaboratorySettings(Organization):
     )
     code_systems: dict[str, Oid] = Field(
         {}, description="OIDs of code systems by the name that messages give (OBX-3.3)."
+    )
+    senders: tuple[Sender, ...] = Field(
+        (), description="Numbering spaces of one laboratory system among several, by MSH-3 and MSH-4."
     )
     chapters: str | None = Field(None, description="Table of the site: OBR-24 or OBR-4 code -> LOINC chapter.")
     sub_chapters: str | None = Field(None, description="Table of the site: OBR-4 code -> LOINC sub-chapter.")
@@ -136,3 +149,17 @@ class LaboratorySettings(Organization):
     pdf_codes: tuple[str, ...] = Field(
         ("11502-2", "PDF", "CR"), description="OBX-3.1 of the PDF copy of the whole report that the laboratory sends."
     )
+
+    def of(self, application: str, facility: str) -> LaboratorySettings:
+        """As they are for a sender: what `senders` say of it, the most particular first, else what is said here."""
+        for wanted in (facility, None):
+            for one in self.senders:
+                if one.application == application and one.facility == wanted:
+                    return self.model_copy(
+                        update={
+                            "oids": self.oids.model_copy(update=one.oids.model_dump(exclude_none=True)),
+                            "authorities": {**self.authorities, **one.authorities},
+                            "code_systems": {**self.code_systems, **one.code_systems},
+                        }
+                    )
+        return self

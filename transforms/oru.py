@@ -74,7 +74,8 @@ def read_report(message: Message, context: Context, *, structured: bool = True) 
     """
     if message.kind.partition("^")[0] not in ("ORU", "OUL"):
         raise UnsupportedError("a laboratory report is read from ORU^R01", "MSH-9", "200")
-    rules = Rules(context)
+    header = er7.read(message).header
+    rules = Rules(context, header.component(3).strip(), header.component(4).strip())
     groups = _group(er7.read(message), rules)
     if groups.patient is None:
         raise ProfileError("a report needs its patient (PID)", "PID", "100")

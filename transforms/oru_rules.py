@@ -55,9 +55,13 @@ def is_loinc(code: str) -> bool:
 class Rules:
     """The site's settings as the reader asks them."""
 
-    def __init__(self, context: Context) -> None:
-        """Raises ProfileError when the site has no laboratory, UnknownNameError when it names a table it has not."""
-        self.laboratory: LaboratorySettings = required(context.site.laboratory, "laboratory")
+    def __init__(self, context: Context, application: str = "", facility: str = "") -> None:
+        """application, facility: who sent the message (MSH-3.1, MSH-4.1).
+
+        Raises ProfileError when the site has no laboratory, UnknownNameError when it names a table it has not.
+        """
+        settings: LaboratorySettings = required(context.site.laboratory, "laboratory")
+        self.laboratory = settings.of(application, facility)
         self.zone: ZoneInfo = context.site.timezone
         self.ins_domain = context.site.ins_domain
         self.comma = self.laboratory.decimal_comma

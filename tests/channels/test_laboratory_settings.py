@@ -46,6 +46,8 @@ def faults(folder: Path, text: str) -> list[str]:
         ("  pdf_codes: §PDF\n", "a list is expected"),
         ('  custodian: {finess: §"12", name: CH}\n', ""),
         (f'  subcontractors: [{{finess: §"69", name: X, director: {PERSON}}}]\n', ""),
+        ("  senders: [{application: SGL, oids: {patient: §1.2.x}}]\n", ""),
+        ("  senders: [§{facility: LBM}]\n", "'application' is missing"),
         ("  §unknow_unit: text\n", "did you mean 'unknown_unit'?"),
         *((f"  {name}: §nothing\n", "no table is called 'nothing'") for name in LABORATORY_TABLES),
     ],

@@ -519,3 +519,37 @@ def test_the_group_of_orders_stands_for_an_order_without_number() -> None:
     one = read_report(edited("oru_crp", ("ORC", 2, ""), ("OBR", 2, ""), ("ORC", 4, "P26-0310^DPI")), context())
     assert [order.value for order in one.prescription.orders] == ["P26-0310"]
     assert [order.value for order in read_report(fixture("oru_crp"), context()).prescription.orders] == ["DPI-77003"]
+
+
+SENDERS = [
+    {"application": "AUTRE", "oids": {"patient": "1.9.9.1"}},
+    {
+        "application": "SGL",
+        "oids": {"filler_order": "1.9.1.4", "local_codes": "1.9.1.6"},
+        "authorities": {"SGL": "1.9.1.7"},
+        "code_systems": {"99SGL": "1.9.1.8"},
+    },
+    {"application": "SGL", "facility": "LBM-TESTVILLE", "oids": {"filler_order": "1.9.2.4"}},
+]
+
+
+def test_each_sender_has_its_numbering_spaces() -> None:
+    """The most particular one; what it does not say is the laboratory's."""
+    changes = [("MSH", 4, "LBM-SUD"), ("OBR", 3, "LAB-1^X"), ("OBX", 3, "CRP^CRP^L^A^A^99SGL"), ("SPM", 2, "^T1&SGL")]
+    report = read_report(edited("oru_crp", *changes), context(senders=SENDERS))
+    (panel,) = report.panels()
+    assert panel.filler is not None
+    assert panel.filler.root == "1.9.1.4"
+    assert {one.system for one in panel.results[0].code.others} == {"1.9.1.6", "1.9.1.8"}
+    assert panel.specimens[0].id is not None
+    assert panel.specimens[0].id.root == "1.9.1.7"
+    exact = read_report(edited("oru_crp", ("OBR", 3, "LAB-1^X")), context(senders=SENDERS))
+    assert [one.root for one in exact.requested] == ["1.9.2.4"]
+    other = read_report(edited("oru_crp", ("MSH", 3, "TIERS"), ("OBR", 3, "LAB-1^X")), context(senders=SENDERS))
+    assert [one.root for one in other.requested] == ["1.2.250.1.999999.2.4"]
+
+
+def test_two_senders_with_the_same_number_are_two_reports() -> None:
+    one = read_report(edited("oru_crp", ("MSH", 3, "TIERS")), context(senders=SENDERS))
+    two = read_report(edited("oru_crp"), context(senders=SENDERS))
+    assert one.version.set_id != two.version.set_id
