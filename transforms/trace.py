@@ -8,8 +8,9 @@ shows as carried nowhere. A value that may not change (a code of a table...) is 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from string import ascii_letters, ascii_uppercase
 from typing import Any
 
 from lxml import etree
@@ -29,6 +30,8 @@ _PDF = (
 )
 _LARGE = 2048
 """Characters from which a value is a file: a small one stands for it while tracing."""
+_TELLING = 2
+"""Characters from which an equal text in the document is the value: a letter (F: final, female) is anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +141,23 @@ def _values(index: int, field: int, place: str, segment: Any, separators: Any) -
                     yield _Leaf(index, field, repetition, component, sub, full, text)
 
 
+def _orders_of_files(message: Message, files: Collection[str]) -> Iterator[str]:
+    """Places of the OBR whose OBX are all files."""
+    parsed = er7.read(message)
+    several = {name: len(parsed.all(name)) > 1 for name in ("OBR", "OBX")}
+    order, held = "", dict[str, list[str]]()
+    counts = {"OBR": 0, "OBX": 0}
+    for segment in parsed.segments:
+        if segment.id in counts:
+            counts[segment.id] += 1
+            place = f"{segment.id}[{counts[segment.id]}]" if several[segment.id] else segment.id
+            if segment.id == "OBR":
+                order = place
+            else:
+                held.setdefault(order, []).append(place)
+    yield from (one for one, places in held.items() if all(place in files for place in places))
+
+
 class _Tracer:
     """One message and its document."""
 
@@ -151,7 +171,8 @@ class _Tracer:
         self._previous = {one.place for result in self._report.results() for one in result.previous}
         self._awaited = {one.place for one in self._report.results() if one.status == "I"}
         images = [image for panel in panels for image in panel.images]
-        self._files = {one.place for one in (*self._report.copies, *self._report.other_reports, *images)}
+        files = {one.place for one in (*self._report.copies, *self._report.other_reports, *images)}
+        self._files = files | set(_orders_of_files(source, files))
 
     def all(self) -> list[Traced]:
         """Every value, in the order of the message."""
@@ -169,7 +190,9 @@ class _Tracer:
                 return Traced(leaf.place, self._differences(_flat(made)))
             if not refused:
                 break
-        same = tuple(path for path, value in self._base.items() if refused and value == leaf.text)
+        same: tuple[str, ...] = ()
+        if refused and len(leaf.text) >= _TELLING:
+            same = tuple(path for path, value in self._base.items() if value == leaf.text)
         why = "" if same else self._why(leaf)
         return Traced(leaf.place, same, why or ("" if same or not refused else "decides: another value is refused"))
 
@@ -187,7 +210,9 @@ class _Tracer:
 
 
 def _others(text: str) -> list[str]:
-    """The value changed in one character that keeps its kind; then nothing."""
+    """The value changed in one character that keeps its kind (a letter alone is a code: all letters); then nothing."""
+    if text in ascii_letters and len(text) == 1:
+        return [*(one for one in ascii_uppercase if one != text), ""]
     found = []
     order = range(len(text) // 2, len(text)) if len(text) > _LARGE // 8 else range(len(text) - 1, -1, -1)
     for position in order:

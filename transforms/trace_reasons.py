@@ -36,7 +36,7 @@ _REASONS = {
     r"PV1-2": "a kind of stay that the value set does not have",
     r"PV1-19\.(4\.1|4\.3|5)": _NUMBERING,
     r"PV1-3(\..*)?": "ward, room and bed: a report has no place for them (the place of a report is the laboratory)",
-    r"PV1-(4|6|7|8|9|10|14|17|18|20|36|50|51)(\..*)?": "administrative part of the stay: a report has no place for it",
+    r"PV1-(4|6|7|8|9|10|14|17|18|2[0-4]|36|50|51)(\..*)?": "administrative part of the stay: no place in a report",
     # order
     r"ORC-(2|3)(\..*)?": "OBR-2, OBR-3 are taken first",
     r"(ORC|OBR)-4\.(2|3|4)": _NUMBERING,
@@ -75,13 +75,14 @@ def known_reason(
 ) -> str:
     """Why a field is not carried; ``""`` when it should be.
 
-    previous, files, awaited: places of the OBX that are previous results, files, or have no value yet.
+    previous, files, awaited: places of the OBX that are previous results, files (and of the OBR with files only), or
+    have no value yet.
     """
     segment = place.partition("-")[0]
     bare = _PLACES.sub("", place)
     if segment in previous and not bare.startswith(("OBX-5", "OBX-6")):
         return _OF_A_PREVIOUS
-    if segment in files and not bare.startswith("OBX-5.5"):
+    if segment in files and bare.startswith(("OBX-", "OBR-4")) and not bare.startswith("OBX-5.5"):
         return _OF_A_FILE
     if segment in awaited and re.fullmatch(r"OBX-(3|17|18|19)(\..*)?", bare):
         return _OF_AN_AWAITED

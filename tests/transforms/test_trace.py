@@ -1,6 +1,7 @@
 """Each value of a result message is in its document, or has the reason why not."""
 
 import json
+from importlib.resources import files
 
 import pytest
 from typer.testing import CliRunner
@@ -8,10 +9,13 @@ from typer.testing import CliRunner
 from channels.errors import MessageError
 from tests.transforms.laboratory import MESSAGES, context, edited, fixture
 from tests.transforms.test_cda import CASES
+from transforms import er7
 from transforms.trace import Traced, trace
 from transforms.trace_reasons import known_reason
+from vaguemestre import example
 from vaguemestre.cli import app
 
+EXAMPLE = files(example)
 NAMES = sorted(path.stem for path in MESSAGES.glob("oru_*.hl7"))
 
 
@@ -25,6 +29,22 @@ def test_nothing_is_lost(name: str) -> None:
     found = trace(fixture(name), context())
     assert [one.place for one in found if one.lost] == []
     assert len({one.place for one in found}) == len(found)
+
+
+def test_nothing_of_the_example_of_init_is_lost() -> None:
+    """Found by use: a file in an order of its own, and a price of the stay."""
+    body = (EXAMPLE / "cases" / "oru_crp.hl7").read_bytes()
+    found = {one.place: one for one in trace(er7.message(body), context())}
+    assert [place for place, one in found.items() if one.lost] == []
+    assert not found["OBR[2]-4.1"].paths
+    assert found["OBR[1]-4.1"].paths
+
+
+def test_a_letter_that_cannot_change_is_not_looked_for_in_the_document() -> None:
+    """OBR-25 = F (final) is not the sex of the patient, who is F as well."""
+    found = traced("oru_crp", ("PID", 8, "F"))
+    assert not any("administrativeGenderCode" in path for path in found["OBR-25"].paths)
+    assert any("administrativeGenderCode" in path for path in found["PID-8"].paths)
 
 
 @pytest.mark.parametrize("name", ["oru_crp", "oru_nfs", "oru_ecbu"])
