@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from channels.errors import ConfigError
+from connectors.shared.code_table import COLUMNS, code_rows
 
 Action = Literal["final", "retry", "tries", "hold", "look", "parent"]
 """final: no, and the requester is told. hold: the same, and somebody must look. retry: send again, as long as the
 channel does. tries: send again a few times, then hold. look: ask whether our documents are there. parent: the version
 before is not the current one (900)."""
-_COLUMNS = ["code", "action", "label"]
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 
 
@@ -55,28 +52,11 @@ def error_table(site: Path | None) -> ErrorTable:
     Raises:
         ConfigError: the file is no such table.
     """
-    rules = _read(files("connectors.dmp").joinpath("error-codes.csv").read_text("utf-8"), "error-codes.csv")
-    if site is not None:
-        try:
-            text = site.read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"errors: {site.name} cannot be read: {type(error).__name__}") from None
-        rules |= _read(text, site.name)
-    return ErrorTable(rules)
-
-
-def _read(text: str, name: str) -> dict[str, Rule]:
-    rows = csv.reader(io.StringIO(text))
-    if next(rows, None) != _COLUMNS:
-        raise ConfigError(f"{name}:1:1: the columns are {', '.join(_COLUMNS)}")
     rules = {}
-    for row in rows:
-        if not row:
-            continue
-        place = f"{name}:{rows.line_num}:1"
-        if len(row) != len(_COLUMNS) or not _CODE.fullmatch(row[0]):
+    for place, row in code_rows("connectors.dmp", "error-codes.csv", site, "errors"):
+        if len(row) != len(COLUMNS) or not _CODE.fullmatch(row[0]):
             raise ConfigError(f"{place}: a row has a code, an action and a label")
         if row[1] not in get_args(Action):
             raise ConfigError(f"{place}: the action is one of {', '.join(get_args(Action))}")
         rules[row[0]] = Rule(row[0], cast("Action", row[1]), row[2])
-    return rules
+    return ErrorTable(rules)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-import ssl
 import time
 import uuid
 from collections import OrderedDict
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from channels.errors import ConfigError
 from channels.ports import Surroundings
-from connectors.certificates import client_tls, credentials
+from connectors.certificates import credentials
 from connectors.dmp.answers import Found, read_answer, read_found
 from connectors.dmp.existence import Record, existence_request, read_existence
 from connectors.dmp.identity import Identity
@@ -33,6 +32,7 @@ from connectors.dmp.soap import Broken, Fault, body_of, envelope
 from connectors.dmp.vihf import assertion
 from connectors.dmp.xades import Signer
 from connectors.dmp.xml import Element
+from connectors.shared.tls_client import TlsClient
 from transforms.submission import Submission
 
 log = structlog.get_logger()
@@ -79,9 +79,10 @@ class Dmp:
     def __init__(self, settings: DmpSettings, surroundings: Surroundings) -> None:
         self._options, self._surroundings = settings, surroundings
         self.identity = Identity(settings, surroundings.site)
-        self._client: httpx.AsyncClient | None = None
-        self._context: ssl.SSLContext | None = None
-        self._retired: list[httpx.AsyncClient] = []
+        times = settings.timeouts
+        self._client = TlsClient(
+            settings.registry, settings.tls, settings.authorities, surroundings, times.connect, times.read
+        )
         self._seed = secrets.token_bytes(32)
         self._records: OrderedDict[bytes, tuple[Record, float]] = OrderedDict()
 
@@ -93,7 +94,7 @@ class Dmp:
     def check(self) -> None:
         """Certificates are there and fit. Raises ConfigError."""
         signer = self.signer()
-        self._tls()
+        self._client.check()
         expected = self.identity.structure
         if self._options.check_structure and expected not in structures(signer.certificate):
             raise ConfigError(
@@ -110,11 +111,7 @@ class Dmp:
 
     async def aclose(self) -> None:
         """Close connections."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            self._retired.append(client)
-        while self._retired:
-            await self._retired.pop().aclose()
+        await self._client.aclose()
 
     async def record(self, submission: Submission) -> Record | Literal["unknown"]:
         """State of the patient's record, asked or remembered; ``unknown`` when the DMP does not say it.
@@ -202,7 +199,7 @@ class Dmp:
         return (Multipart(content, call.parts, action=call.action), b"") if call.parts else (None, content)
 
     async def _exchange(self, call: Call, multipart: Multipart | None, content: bytes) -> tuple[int, str, bytes]:
-        client = self._connected()
+        client = self._client.current()
         headers = {"Content-Type": f'application/soap+xml; charset=UTF-8; action="{call.action}"'}
         sending: bytes | AsyncIterator[bytes] = content
         if multipart is not None:
@@ -244,28 +241,6 @@ class Dmp:
                 raise Failed("the answer is no SOAP envelope", left=True, answer=data) from None
             left = status not in (413, 429, 503)
             raise Failed(f"answered {status}", left=left, answer=data, status=status) from None
-
-    def _connected(self) -> httpx.AsyncClient:
-        """The client; a new one when the certificate was renewed."""
-        context = self._tls()
-        if self._client is None or context is not self._context:
-            if self._client is not None:
-                self._retired.append(self._client)  # calls under way end on it
-            times = self._options.timeouts
-            timeout = httpx.Timeout(times.read, connect=times.connect, pool=times.connect)
-            self._client = httpx.AsyncClient(
-                verify=context if context is not None else False, timeout=timeout, trust_env=False
-            )
-            self._context = context
-        return self._client
-
-    def _tls(self) -> ssl.SSLContext | None:
-        options = self._options
-        if options.tls is None:
-            if options.registry.startswith("https:"):
-                raise ConfigError("tls: an address with https needs a certificate")
-            return None
-        return client_tls(options.tls, options.authorities, self._surroundings)
 
 
 class QueryRefused(Exception):

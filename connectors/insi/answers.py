@@ -5,12 +5,9 @@ Source: INSi, ``RESULTAT`` (CR, INDIVIDU: INSACTIF, TIQ), ``IndividuVerifie``; S
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -20,11 +17,11 @@ from channels.errors import ConfigError
 from connectors.insi.assertion import Element
 from connectors.insi.requests import SOAP
 from connectors.insi.traits import Traits, commune, given_names, in_alphabet
+from connectors.shared.code_table import COLUMNS, code_rows
 from transforms.ins import ins_key_is_right, ins_kind
 
 FaultAction = Literal["retry", "refuse", "message"]
 """retry: theirs, later. refuse: ours, of this site or product. message: ours, of this message."""
-_COLUMNS = ["code", "action", "label"]
 _CODE = re.compile(r"[A-Za-z]{1,15}[_.:-][A-Za-z0-9]{1,8}|[0-9]{2,4}")
 _SOAP_1_1 = "http://schemas.xmlsoap.org/soap/envelope/"
 
@@ -165,27 +162,13 @@ class FaultTable:
 
 def fault_table(site: Path | None) -> FaultTable:
     """The built-in table, with the rows of a file of the site over it. Raises ConfigError."""
-    rules = _rows(files("connectors.insi").joinpath("fault-codes.csv").read_text("utf-8"), "fault-codes.csv")
-    if site is not None:
-        try:
-            text = site.read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"faults: {site.name} cannot be read: {type(error).__name__}") from None
-        rules |= _rows(text, site.name)
-    return FaultTable(rules)
-
-
-def _rows(text: str, name: str) -> dict[str, FaultAction]:
-    rows = csv.reader(io.StringIO(text))
-    if next(rows, None) != _COLUMNS:
-        raise ConfigError(f"{name}:1:1: the columns are {', '.join(_COLUMNS)}")
     rules: dict[str, FaultAction] = {}
-    for row in filter(None, rows):
-        if len(row) != len(_COLUMNS) or not _CODE.fullmatch(row[0]) or row[1] not in get_args(FaultAction):
+    for place, row in code_rows("connectors.insi", "fault-codes.csv", site, "faults"):
+        if len(row) != len(COLUMNS) or not _CODE.fullmatch(row[0]) or row[1] not in get_args(FaultAction):
             choices = ", ".join(get_args(FaultAction))
-            raise ConfigError(f"{name}:{rows.line_num}:1: a row has a code, an action among {choices}, a label")
+            raise ConfigError(f"{place}: a row has a code, an action among {choices}, a label")
         rules[row[0]] = cast("FaultAction", row[1])
-    return rules
+    return FaultTable(rules)
 
 
 def _local(element: Element) -> str:

@@ -6,7 +6,6 @@ Nothing of what INSi answers about a person is kept here, and no log has a trait
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 import uuid
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from channels.errors import ConfigError, MessageError, Refused, Undelivered
 from channels.ports import Surroundings
-from connectors.certificates import Credentials, client_tls, credentials
+from connectors.certificates import Credentials, credentials
 from connectors.insi.answers import (
     Answer,
     Broken,
@@ -34,6 +33,7 @@ from connectors.insi.assertion import Element, Said, assertion, distinguished_na
 from connectors.insi.requests import Contexts, envelope, search, verification
 from connectors.insi.settings import InsiOperation, InsiServiceSettings
 from connectors.insi.traits import Traits
+from connectors.shared.tls_client import TlsClient
 from transforms.identifiers import finess, siret
 
 log = structlog.get_logger()
@@ -50,9 +50,10 @@ class Insi:
 
     def __init__(self, settings: InsiServiceSettings, surroundings: Surroundings) -> None:
         self._options, self._surroundings = settings, surroundings
-        self._client: httpx.AsyncClient | None = None
-        self._context: ssl.SSLContext | None = None
-        self._retired: list[httpx.AsyncClient] = []
+        times = settings.timeouts
+        self._client = TlsClient(
+            settings.url, settings.tls, settings.authorities, surroundings, times.connect, times.read
+        )
         self._table = FaultTable({})
         self._turn = asyncio.Lock()
         self._free = 0.0
@@ -66,15 +67,11 @@ class Insi:
             raise ConfigError("assertion.billing: neither a FINESS nor a SIRET with its key")
         self._table = fault_table(self._options.faults)
         self._signer()
-        self._tls()
+        self._client.check()
 
     async def aclose(self) -> None:
         """Close connections. May be called twice."""
-        if self._client is not None:
-            self._retired.append(self._client)
-            self._client = None
-        while self._retired:
-            await self._retired.pop().aclose()
+        await self._client.aclose()
 
     async def search(self, traits: Traits, given: tuple[str, ...], control_id: str = "") -> Answer:
         """INS2, one call with some of the given names."""
@@ -153,7 +150,7 @@ class Insi:
         return envelope(action, number, at, self._contexts, signed, body)
 
     async def _exchange(self, action: str, content: bytes) -> tuple[int, bytes]:
-        client, name = self._connected(), self._options.server_name
+        client, name = self._client.current(), self._options.server_name
         headers = {"Content-Type": f'application/soap+xml; charset=UTF-8; action="{action}"'}
         more: dict[str, Any] = {"sni_hostname": name} if name else {}
         request = client.build_request("POST", self._options.url, content=content, headers=headers, extensions=more)
@@ -209,28 +206,6 @@ class Insi:
         if not isinstance(found.key, RSAPrivateKey):
             raise ConfigError(f"sign: the key of the certificate {self._options.sign!r} is not an RSA key")
         return found, found.key
-
-    def _connected(self) -> httpx.AsyncClient:
-        """The client; a new one when the certificate was renewed."""
-        context = self._tls()
-        if self._client is None or context is not self._context:
-            if self._client is not None:
-                self._retired.append(self._client)  # calls under way end on it
-            times = self._options.timeouts
-            timeout = httpx.Timeout(times.read, connect=times.connect, pool=times.connect)
-            self._client = httpx.AsyncClient(
-                verify=context if context is not None else False, timeout=timeout, trust_env=False
-            )
-            self._context = context
-        return self._client
-
-    def _tls(self) -> ssl.SSLContext | None:
-        options = self._options
-        if options.tls is None:
-            if options.url.startswith("https:"):
-                raise ConfigError("tls: an address with https needs a certificate")
-            return None
-        return client_tls(options.tls, options.authorities, self._surroundings)
 
 
 def _contexts(settings: InsiServiceSettings, surroundings: Surroundings) -> Contexts:
